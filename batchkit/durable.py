@@ -1,0 +1,94 @@
+"""Files that are whole or absent: a temporary name, a sync, then a rename or an exclusive link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+__all__ = ["create_once", "make_folder", "sweep", "whole_file", "write_whole"]
+
+_SUFFIX = ".tmp"
+_FILE_MODE = 0o600
+_FOLDER_MODE = 0o700
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Generator[BinaryIO]:
+    """A file to write that takes its name only when the block ends without an error."""
+    temporary = _temporary(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            _sync(file)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write the file in one piece, in place of what was there."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def create_once(path: Path, content: bytes) -> bool:
+    """Create the file with this content unless it exists; False when it did, and it is unchanged.
+
+    The link is what makes it exclusive: of any number of writers, one succeeds, and nobody ever
+    sees half a file.
+    """
+    temporary = _temporary(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            _sync(file)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder, with the folders above it, that only its owner can read."""
+    if not path.is_dir():
+        path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of killed writers below `folder`, where the caller is alone."""
+    for leftover in sorted(folder.rglob(f".*{_SUFFIX}")):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}")
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

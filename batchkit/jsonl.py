@@ -1,0 +1,140 @@
+"""JSON text, written and read in one place: UTF-8, compact, no NaN, one newline per line."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import IO
+
+__all__ = [
+    "dumps",
+    "dumps_foreign",
+    "dumps_readable",
+    "dumps_sorted",
+    "dumps_with",
+    "is_list",
+    "is_object",
+    "lines",
+    "loads",
+    "unwritable",
+]
+
+# Deeper values are refused rather than risk the stack; orjson itself stops at 254.
+_MAX_DEPTH = 200
+
+
+def dumps(value: Any) -> bytes:
+    """One compact JSON text, no newline; check user values with `unwritable` first."""
+    return orjson.dumps(value)
+
+
+def dumps_with(value: Any, replace: Callable[[Any], Any]) -> bytes:
+    """Compact JSON in which `replace` says what stands for each value that JSON does not know."""
+    return orjson.dumps(value, default=replace, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def dumps_readable(value: Any) -> bytes:
+    """Indented JSON with a closing newline, for files that people read."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def dumps_sorted(value: Any) -> bytes:
+    """Compact JSON with sorted keys: equal values give equal bytes."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def dumps_foreign(value: Any) -> bytes:
+    """Compact JSON of a table's value: dates in ISO 8601, decimals and bytes as text, NaN null."""
+    return orjson.dumps(value, default=_foreign, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _foreign(value: Any) -> Any:
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def loads(text: bytes | str) -> Any:
+    """The value of one JSON text; ValueError when it is not JSON (NaN and a BOM are not)."""
+    return orjson.loads(text)
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a value read from JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a value read from JSON is a list."""
+    return isinstance(value, list)
+
+
+def lines(stream: IO[bytes] | Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Number (from 1) and text of each line that is not blank, split on bytes `\n` only."""
+    for number, line in enumerate(stream, start=1):
+        text = line.strip(b" \t\r\n")
+        if text:
+            yield number, text
+
+
+def unwritable(value: Any, path: str = "$") -> tuple[str, str] | None:
+    """Path and reason of the first value that JSON cannot hold, or None.
+
+    NaN, infinities, bytes, non-text keys and lone surrogates are such values. Dates tuples and
+    numpy values are refused, too: a request body is the REST API's own JSON.
+    """
+    return _unwritable(value, path, 0)
+
+
+def _unwritable(value: Any, path: str, depth: int) -> tuple[str, str] | None:
+    if depth > _MAX_DEPTH:
+        return path, f"nested deeper than {_MAX_DEPTH} levels"
+    if is_object(value):
+        return _unwritable_mapping(value, path, depth)
+    if is_list(value):
+        found = (
+            _unwritable(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)
+        )
+        return next((bad for bad in found if bad), None)
+    reason = _unwritable_scalar(value)
+    return (path, reason) if reason else None
+
+
+def _unwritable_mapping(value: dict[Any, Any], path: str, depth: int) -> tuple[str, str] | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return path, f"the key {key!r} is not text"
+        reason = _unwritable_scalar(key)
+        bad = (path, reason) if reason else _unwritable(item, f"{path}.{key}", depth + 1)
+        if bad:
+            return bad
+    return None
+
+
+def _unwritable_scalar(value: Any) -> str | None:
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else f"{value} does not fit 64 bits"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{value} is not JSON"
+    if isinstance(value, str):
+        return None if _is_utf8(value) else "the text holds a lone surrogate, which is not UTF-8"
+    return f"a {type(value).__name__} is not JSON"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""Anything that is a table, opened: by what it is, or by how its name ends."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+
+import pyarrow as pa
+
+from batchkit.errors import CapabilityError, TableError
+from batchkit.tables.csv import csv_table
+from batchkit.tables.json_lines import json_lines_table, rows_table
+from batchkit.tables.parquet import parquet_table
+from batchkit.tables.stream import TableStream
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from batchkit.tables.pinned import PinnedTable
+
+__all__ = ["TableLike", "open_table"]
+
+TableLike: TypeAlias = "str | Path | Sequence[Mapping[str, Any]] | Any"
+
+_MAGIC = frozenset("*?[")
+_CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_JSONL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+
+
+def open_table(table: TableLike, text_columns: Collection[str] = ()) -> TableStream | PinnedTable:
+    """A DataFrame or Arrow data, a list of dicts, or the path of Parquet, CSV or JSONL files.
+
+    A folder or a pattern (`data/*.parquet`) names Parquet files, taken in the order of their
+    names. Columns in `text_columns` of a CSV file are read as text. Raises TableError.
+    """
+    if isinstance(table, str | Path):
+        opened = _open_path(table, text_columns)
+    elif hasattr(table, "__arrow_c_stream__"):
+        opened = _open_arrow(table)
+    elif _is_rows(table):
+        opened = rows_table(table)
+    else:
+        message = (
+            f"a {type(table).__name__} is no table: give a DataFrame, Arrow data "
+            "(anything with __arrow_c_stream__), a list of dicts or the path of a file"
+        )
+        raise TableError(message)
+    _check_labels(opened.schema.names, opened.description)
+    return opened
+
+
+def _is_rows(table: Any) -> TypeGuard[list[Mapping[str, Any]]]:
+    return isinstance(table, list) and all(
+        isinstance(row, Mapping) for row in cast("list[Any]", table)
+    )
+
+
+def _open_path(table: str | Path, text_columns: Collection[str]) -> TableStream | PinnedTable:
+    text = str(table)
+    if "://" in text:
+        message = f"{text}: this version reads local files; copy it, or pass it as Arrow data"
+        raise CapabilityError(message)
+    path = Path(text)
+    if text.endswith(_CSV):
+        return csv_table(_existing(path), text_columns)
+    if text.endswith(_JSONL):
+        return json_lines_table(_existing(path))
+    return parquet_table(_parquet_files(path), text)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        message = f"{path}: no such file"
+        raise TableError(message)
+    return path
+
+
+def _parquet_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*.parquet") if not _hidden(p.relative_to(path)))
+    elif _MAGIC & set(str(path)) and not path.exists():
+        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207  # an absolute pattern
+    else:
+        found = [_existing(path)]
+    if not found:
+        message = f"{path}: no Parquet file there"
+        raise TableError(message)
+    return found
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _open_arrow(table: Any) -> TableStream:
+    kind = f"{type(table).__module__.partition('.')[0]} {type(table).__name__}"
+    _check_labels(list(getattr(table, "columns", ())), kind)
+    try:
+        reader = pa.RecordBatchReader.from_stream(table)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise _unconvertible(table, kind, error) from error
+    return TableStream(kind, reader.schema, iter(reader))
+
+
+def _unconvertible(table: Any, kind: str, error: Exception) -> TableError:
+    """Name the column of a DataFrame that Arrow cannot take."""
+    for name in getattr(table, "columns", ()):
+        try:
+            pa.array(table[name], from_pandas=True)
+        except (ValueError, TypeError, pa.ArrowException) as reason:
+            message = (
+                f"column {name!r} of the {kind} cannot become Arrow: {reason}; "
+                f"give it one type, e.g. df[{name!r}].astype(str)"
+            )
+            return TableError(message, column=str(name))
+    return TableError(f"the {kind} cannot become Arrow: {error}")
+
+
+def _check_labels(labels: Sequence[Any], kind: str) -> None:
+    """Columns are known by name: each a text, and each once."""
+    seen: dict[str, int] = {}
+    for position, label in enumerate(labels):
+        if isinstance(label, pa.ChunkedArray):  # a pyarrow Table's `columns` are its data
+            return
+        if not isinstance(label, str):
+            message = (
+                f"the {kind} has a column named {label!r}, which is no text; name columns by text"
+            )
+            raise TableError(message, column=str(label))
+        first = seen.setdefault(label, position)
+        if first != position:
+            message = (
+                f"the {kind} has two columns named {label!r}, {first} and {position}; rename one"
+            )
+            raise TableError(message, column=label)

@@ -1,0 +1,144 @@
+"""A table that can be read once: pinned into the run directory as an Arrow file."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import ipc
+
+from batchkit.durable import whole_file
+from batchkit.tables.pinned import PinnedFile, PinnedTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["TableStream", "digest_stream", "pin_stream"]
+
+PINNED_NAME = "table.arrow"
+_GROUP_ROWS = 65_536
+_GROUP_BYTES = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TableStream:
+    """Record batches of one schema, to be read once; `description` says what it was."""
+
+    description: str
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+
+def pin_stream(stream: TableStream, folder: Path) -> PinnedTable:
+    """Write the stream to `table.arrow` in the folder, exact in every type, and read it there."""
+    path = folder / PINNED_NAME
+    with whole_file(path) as file:
+        sink = _HashingSink(file)
+        groups = _write(stream, sink)
+        digest = sink.digest()
+    pinned = PinnedFile(PINNED_NAME, "arrow", path.stat().st_size, None, groups)
+    return PinnedTable(stream.description, stream.schema, (pinned,), digest)
+
+
+def digest_stream(stream: TableStream) -> str:
+    """The digest that `pin_stream` would give, without writing."""
+    sink = _HashingSink(None)
+    _write(stream, sink)
+    return sink.digest()
+
+
+def _write(stream: TableStream, sink: _HashingSink) -> tuple[int, ...]:
+    rows: list[int] = []
+    dictionaries = _Dictionaries()
+    options = ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+    with ipc.new_file(sink, stream.schema, options=options) as writer:
+        for group in _groups(map(dictionaries.grow, stream.batches), stream.schema):
+            writer.write_batch(group)
+            rows.append(group.num_rows)
+    return tuple(rows)
+
+
+def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows in groups of one size, whatever the batches they came in."""
+    held: list[pa.RecordBatch] = []
+    held_rows = held_bytes = 0
+    for batch in batches:
+        for part in _parts(batch):
+            if held and (
+                held_rows + part.num_rows > _GROUP_ROWS or held_bytes + part.nbytes > _GROUP_BYTES
+            ):
+                yield _merged(held, schema)
+                held, held_rows, held_bytes = [], 0, 0
+            held.append(part)
+            held_rows += part.num_rows
+            held_bytes += part.nbytes
+    if held:
+        yield _merged(held, schema)
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    bytes_per_row = max(1, batch.nbytes // max(1, batch.num_rows))
+    rows = max(1, min(_GROUP_ROWS, _GROUP_BYTES // bytes_per_row))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _merged(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches, schema).combine_chunks().to_batches()[0]
+
+
+class _Dictionaries:
+    """One growing dictionary per dictionary column: an Arrow file holds no other kind.
+
+    Categories of Polars and others differ from batch to batch; values and order stay.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, pa.Array] = {}
+
+    def grow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = [
+            self._unified(field.name, column) if isinstance(column, pa.DictionaryArray) else column
+            for field, column in zip(batch.schema, batch.columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+    def _unified(self, name: str, column: pa.DictionaryArray) -> pa.Array:
+        values = column.dictionary
+        known = self._known.setdefault(name, values)
+        if values.equals(known):
+            return column
+        new = values.filter(pc.invert(pc.is_in(values, known)))
+        self._known[name] = known = pa.concat_arrays([known, new])
+        indices = pc.index_in(values, known).take(column.indices)
+        whole = pa.DictionaryArray.from_arrays(indices, known)
+        return whole.cast(column.type)
+
+
+class _HashingSink(io.RawIOBase):
+    """A file for Arrow to write to that keeps a hash of all it is given."""
+
+    def __init__(self, file: IO[bytes] | None) -> None:
+        super().__init__()
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        view = memoryview(content)
+        self._hash.update(view)
+        if self._file is not None:
+            self._file.write(view)
+        return view.nbytes
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
