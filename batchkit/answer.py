@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from batchkit import jsonl
 from batchkit.outcome import Response, finish_status
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["decode_answer"]
 
@@ -43,7 +46,7 @@ def _embedding(answer: dict[str, Any]) -> Response:
     if values is None:
         return Response(None, "empty", error_message="the embedding has no values")
     try:
-        vector = np.array(values, dtype=np.float32)
+        vector: NDArray[np.float32] = np.array(values, dtype=np.float32)
     except (TypeError, ValueError):
         return _malformed("the embedding is not a list of numbers")
     if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():

@@ -16,7 +16,7 @@ from batchkit.outcome import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DIALECTS", "Dialect", "Kind", "decode_line", "dialect_for", "rpc_reason"]
+__all__ = ["DIALECTS", "Dialect", "Kind", "decode_item", "decode_line", "dialect_for", "rpc_reason"]
 
 Kind: TypeAlias = Literal["generate", "embed"]
 
@@ -54,11 +54,15 @@ class Dialect:
     keyed: bool = True
     wrapped: bool = True
 
+    @property
+    def frame(self) -> tuple[bytes, bytes, bytes]:
+        """What stands before the key's text, between it and the request, and after the request."""
+        return b'{"key":"', b'","request":', b"}\n"
+
     def line(self, key: str, body: bytes) -> bytes:
         """One request line with its newline; `body` is the request as JSON text."""
-        if not self.keyed:
-            return b'{"request":%b}\n' % body
-        return b'{"key":%b,"request":%b}\n' % (jsonl.dumps(key), body)
+        before, between, after = self.frame
+        return b"".join([before, jsonl.dumps(key)[1:-1], between, body, after])
 
 
 # Keyed lines: https://ai.google.dev/gemini-api/docs/batch-api, https://docs.cloud.google.com/
@@ -95,9 +99,14 @@ def decode_line(line: bytes, *, keep_body: bool = False) -> Response:
         item = jsonl.loads(line)
     except ValueError as error:
         return Response(None, "malformed", error_message=f"not JSON: {error}")
+    return decode_item(item, keep_body=keep_body)
+
+
+def decode_item(item: Any, *, keep_body: bool = False) -> Response:
+    """What one line of an output file, or one inlined response, says once it is read."""
     if not jsonl.is_object(item):
         return Response(None, "malformed", error_message="the line is not a JSON object")
-    response = _decode_item(item)
+    response = _decoded(item)
     echo = item.get("request")
     return replace(
         response,
@@ -107,7 +116,7 @@ def decode_line(line: bytes, *, keep_body: bool = False) -> Response:
     )
 
 
-def _decode_item(item: dict[str, Any]) -> Response:
+def _decoded(item: dict[str, Any]) -> Response:
     error = item.get("error")
     if error is not None:
         return _error(error)

@@ -1,0 +1,135 @@
+"""What a run is: table, spec and the choices it was built from; written once, as run.json."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batchkit import jsonl
+from batchkit.errors import RunChangedError, RunDirectoryError
+from batchkit.layout import Layout
+from batchkit.limits import Limits
+from batchkit.specs.spec import Spec, spec_from_json, spec_hash
+from batchkit.tables.pinned import PinnedTable
+from batchkit.wire import DIALECTS, Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["FORMAT", "Definition"]
+
+FORMAT = 1
+NAME = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Everything that `build` was given; the same definition builds the same requests.
+
+    `carry` names the columns copied into the run for a table that stays outside; `target` is None
+    until the requests are there to choose by; `salt` goes into the fingerprint of the account.
+    """
+
+    id: str
+    created: str
+    spec: Spec
+    dialect: Dialect
+    table: PinnedTable
+    key: tuple[str, ...]
+    carry: tuple[str, ...]
+    on_bad_key: str
+    target: str | None
+    limits: Limits
+    layout: Layout
+    salt: str
+    made_by: str
+
+    def fingerprint(self, account: str) -> str:
+        """The account as this run writes it down: not the key, and not the same in another run."""
+        return hashlib.sha256(f"{self.salt}:{account}".encode()).hexdigest()[:16]
+
+    def check_same(self, other: Definition) -> None:
+        """Raise RunChangedError, naming what differs, unless `other` asks for the same run."""
+        mine, theirs = self._compared(), other._compared()
+        changes = {
+            name: (mine.get(name), theirs.get(name))
+            for name in {**mine, **theirs}
+            if mine.get(name) != theirs.get(name)
+        }
+        if changes:
+            message = "the run was built from something else; use another directory (into=)"
+            raise RunChangedError(message, changes)
+
+    def _compared(self) -> dict[str, Any]:
+        spec = self.spec.to_json()
+        files = [(file.path, file.bytes, file.modified) for file in self.table.files]
+        return {
+            **{f"spec {name}": value for name, value in spec.items()},
+            "table": self.table.digest or files,
+            "columns": [f"{field.name} {field.type}" for field in self.table.schema],
+            "key": list(self.key),
+            "carry": list(self.carry),
+            "on_bad_key": self.on_bad_key,
+            "limits": self.limits.to_json(),
+            "layout": self.layout.to_json(),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The definition as it stands in `run.json`."""
+        return {
+            "format": FORMAT,
+            "batchkit": self.made_by,
+            "id": self.id,
+            "created": self.created,
+            "spec": self.spec.to_json(),
+            "spec_hash": spec_hash(self.spec),
+            "dialect": self.dialect.name,
+            "table": self.table.to_json(),
+            "key": list(self.key),
+            "carry": list(self.carry),
+            "on_bad_key": self.on_bad_key,
+            "target": self.target,
+            "limits": self.limits.to_json(),
+            "layout": self.layout.to_json(),
+            "salt": self.salt,
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Definition:
+        """The definition of a run directory; RunDirectoryError when it is none we can read."""
+        path = folder / NAME
+        try:
+            content = jsonl.loads(path.read_bytes())
+        except FileNotFoundError:
+            message = f"{folder} is no run directory: it has no {NAME}"
+            raise RunDirectoryError(message, folder) from None
+        except ValueError as error:
+            message = f"{path} is damaged: {error}"
+            raise RunDirectoryError(message, folder) from error
+        if content.get("format") != FORMAT:
+            message = (
+                f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
+                f"use batchkit {content.get('batchkit')}"
+            )
+            raise RunDirectoryError(message, folder)
+        return cls._from_json(content)
+
+    @classmethod
+    def _from_json(cls, content: Mapping[str, Any]) -> Definition:
+        return cls(
+            id=content["id"],
+            created=content["created"],
+            spec=spec_from_json(content["spec"]),
+            dialect=next(d for d in DIALECTS if d.name == content["dialect"]),
+            table=PinnedTable.from_json(content["table"]),
+            key=tuple(content["key"]),
+            carry=tuple(content["carry"]),
+            on_bad_key=content["on_bad_key"],
+            target=content["target"],
+            limits=Limits(**content["limits"]),
+            layout=Layout.from_json(content["layout"]),
+            salt=content["salt"],
+            made_by=content["batchkit"],
+        )

@@ -1,0 +1,157 @@
+"""Facts about each attempt to get a shard answered, and the state that they add up to.
+
+A fact is a small JSON file, created once and never changed; the state is read from the facts each
+time. `intent` comes before anything that cannot be taken back: only the driver whose intent is
+the latest may create a job.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from batchkit import durable, jsonl
+from batchkit.errors import RunDirectoryError, RunHeldError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
+
+FactKind: TypeAlias = Literal[
+    "intent",
+    "uploaded",
+    "created",
+    "adopted",
+    "refused",
+    "ended",
+    "fetched",
+]
+Stage: TypeAlias = Literal["unsent", "sending", "running", "ended", "fetched"]
+_STAGES: Mapping[str, Stage] = MappingProxyType(
+    {
+        "intent": "sending",
+        "uploaded": "sending",
+        "refused": "unsent",
+        "created": "running",
+        "adopted": "running",
+        "ended": "ended",
+        "fetched": "fetched",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened, when (UTC, seconds since 1970), and what is known about it."""
+
+    number: int
+    kind: FactKind
+    at: float
+    content: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that this version does not know: the state could not be told."""
+        if self.kind not in _STAGES:
+            message = f"unknown kind of fact {self.kind!r}"
+            raise ValueError(message)
+
+    @property
+    def name(self) -> str:
+        """The file's name, which sorts in the order of events."""
+        return f"{self.number:02d}-{self.kind}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at one shard: its facts in order, and what they add up to."""
+
+    shard: str
+    number: int
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """`<shard>-<attempt>`, which names its files everywhere."""
+        return f"{self.shard}-{self.number}"
+
+    @property
+    def stage(self) -> Stage:
+        """How far it has come."""
+        return _STAGES[self.facts[-1].kind] if self.facts else "unsent"
+
+    @property
+    def job(self) -> str | None:
+        """The name of its job, once there is one."""
+        fact = self.last("created", "adopted")
+        return fact.content["job"] if fact else None
+
+    @property
+    def may_have_job(self) -> bool:
+        """Whether a job may exist that no fact names: an intent, and no word of what came of it."""
+        return self.stage == "sending"
+
+    def last(self, *kinds: FactKind) -> Fact | None:
+        """The latest fact of these kinds."""
+        return next((fact for fact in reversed(self.facts) if fact.kind in kinds), None)
+
+
+class Ledger:
+    """The facts of one run directory; `observe` is called with each fact after it is written."""
+
+    def __init__(
+        self, folder: Path, observe: Sequence[Callable[[Attempt, Fact], None]] = ()
+    ) -> None:
+        self._folder = folder
+        self._observe = list(observe)
+
+    def attempt(self, shard: str, number: int) -> Attempt:
+        """What is known of an attempt; one without facts is unsent."""
+        folder = self._folder / f"{shard}-{number}"
+        paths = sorted(folder.glob("[0-9]*-*.json"), key=_number) if folder.is_dir() else []
+        return Attempt(shard, number, tuple(_read(path) for path in paths))
+
+    def attempts(self, shard: str) -> list[Attempt]:
+        """All attempts at a shard in order; the first may have no facts yet."""
+        found = [self.attempt(shard, 1)]
+        while (self._folder / f"{shard}-{found[-1].number + 1}").is_dir():
+            found.append(self.attempt(shard, found[-1].number + 1))
+        return found
+
+    def write(self, attempt: Attempt, kind: FactKind, **content: Any) -> Attempt:
+        """Add a fact, durably, and return the attempt with it.
+
+        Raises RunHeldError when another driver has written a fact in the meantime.
+        """
+        fact = Fact(len(attempt.facts) + 1, kind, _now(), content)
+        folder = self._folder / attempt.name
+        durable.make_folder(folder)
+        text = jsonl.dumps_readable({"kind": fact.kind, "at": fact.at, **fact.content})
+        taken = list(folder.glob(f"{fact.number:02d}-*.json"))
+        if taken or not durable.create_once(folder / fact.name, text):
+            message = f"another driver has written facts about shard {attempt.name}"
+            raise RunHeldError(message, "unknown")
+        written = Attempt(attempt.shard, attempt.number, (*attempt.facts, fact))
+        for observe in self._observe:
+            observe(written, fact)
+        return written
+
+
+def _read(path: Path) -> Fact:
+    try:
+        content = jsonl.loads(path.read_bytes())
+        return Fact(_number(path), content.pop("kind"), content.pop("at"), content)
+    except (ValueError, KeyError, AttributeError) as error:
+        message = f"{path} is damaged: {error}"
+        raise RunDirectoryError(message, path) from error
+
+
+def _number(path: Path) -> int:
+    return int(path.name.partition("-")[0])
+
+
+def _now() -> float:
+    return dt.datetime.now(dt.UTC).timestamp()

@@ -1,0 +1,179 @@
+"""A run: the directory that holds everything about one table and one spec, restartable anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from batchkit import durable, jsonl
+from batchkit.definition import Definition
+from batchkit.errors import RunDirectoryError, RunHeldError
+from batchkit.ledger import Attempt, Fact, Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+__all__ = ["Run", "Shard", "Shards", "open_run"]
+
+_SHARDS = "shards.json"
+_LEASE = ".lease"
+_HOLDER = "lease.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One request file, which is one job: rows of the table that follow one another.
+
+    `requests` is how many of its rows became requests; `sha256` is that of the file.
+    """
+
+    name: str
+    first_row: int
+    rows: int
+    requests: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """What was built: all shards in source order, and how their requests are to travel."""
+
+    target: str
+    rejected: int
+    shards: tuple[Shard, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def requests(self) -> int:
+        """Requests of all shards."""
+        return sum(shard.requests for shard in self.shards)
+
+
+class Run:
+    """One run directory; reading it needs nothing else, and no network.
+
+    `observe` is called with each attempt and fact the moment the fact is written.
+    """
+
+    def __init__(
+        self, folder: Path, observe: Sequence[Callable[[Attempt, Fact], None]] = ()
+    ) -> None:
+        self.folder = folder
+        self.ledger = Ledger(folder / "ledger", observe)
+        self._definition: Definition | None = None
+        self._shards: Shards | None = None
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @property
+    def definition(self) -> Definition:
+        """What the run was built from; RunDirectoryError when this is no run directory."""
+        if self._definition is None:
+            self._definition = Definition.read(self.folder)
+        return self._definition
+
+    @property
+    def is_built(self) -> bool:
+        """Whether all requests are there."""
+        return (self.folder / _SHARDS).exists()
+
+    @property
+    def shards(self) -> Shards:
+        """The shards; RunDirectoryError when the run is not built to the end."""
+        if self._shards is None:
+            self._shards = _read_shards(self.folder / _SHARDS)
+        return self._shards
+
+    def finish_build(self, shards: Shards) -> None:
+        """Write down the shards: the run is built from here on."""
+        content = {
+            "target": shards.target,
+            "rows": shards.rows,
+            "requests": shards.requests,
+            "rejected": shards.rejected,
+            "shards": [asdict(shard) for shard in shards.shards],
+        }
+        durable.write_whole(self.folder / _SHARDS, jsonl.dumps_readable(content))
+        self._shards = shards
+
+    def rows_path(self, shard: str) -> Path:
+        """The rows of a shard."""
+        return self.folder / "rows" / f"{shard}.parquet"
+
+    def requests_path(self, shard: str) -> Path:
+        """The request file of a shard."""
+        return self.folder / "requests" / f"{shard}.jsonl"
+
+    def responses_path(self, attempt: Attempt) -> Path:
+        """What came back for an attempt, untouched."""
+        return self.folder / "responses" / f"{attempt.name}.jsonl"
+
+    def outcomes_path(self, shard: str, attempt: int) -> Path:
+        """What became of the rows of a shard in an attempt; attempt 0 is the build itself."""
+        return self.folder / "outcomes" / f"{shard}-{attempt}.parquet"
+
+    def attempts(self) -> list[Attempt]:
+        """The latest attempt at each shard that has requests, in source order."""
+        return [
+            self.ledger.attempts(shard.name)[-1] for shard in self.shards.shards if shard.requests
+        ]
+
+    @contextlib.contextmanager
+    def hold(self) -> Generator[None]:
+        """Be the only driver of this run; RunHeldError names the other one.
+
+        The operating system lets go when the process dies, however it dies.
+        """
+        lock = filelock.FileLock(self.folder / _LEASE)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            holder = _holder(self.folder)
+            message = f"{self.folder} is held by {holder}: wait for it, or stop it"
+            raise RunHeldError(message, holder) from None
+        try:
+            me = {"holder": f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"}
+            durable.write_whole(self.folder / _HOLDER, jsonl.dumps_readable(me))
+            yield
+        finally:
+            lock.release()
+
+
+def open_run(path: str | Path) -> Run:
+    """The run in a directory, from any process on any day; RunDirectoryError when it is none."""
+    run = Run(Path(path).expanduser())
+    _ = run.definition
+    return run
+
+
+def _read_shards(path: Path) -> Shards:
+    try:
+        content = jsonl.loads(path.read_bytes())
+    except FileNotFoundError:
+        message = f"{path.parent} is not built to the end: run the same build again"
+        raise RunDirectoryError(message, path.parent) from None
+    except ValueError as error:
+        message = f"{path} is damaged: {error}"
+        raise RunDirectoryError(message, path.parent) from error
+    shards = tuple(Shard(**shard) for shard in content["shards"])
+    return Shards(content["target"], content["rejected"], shards)
+
+
+def _holder(folder: Path) -> str:
+    try:
+        return jsonl.loads((folder / _HOLDER).read_bytes())["holder"]
+    except (OSError, ValueError, KeyError):
+        return "another process"

@@ -1,0 +1,1 @@
+"""The two services on the wire: jobs, files, and the way to them."""

@@ -1,0 +1,282 @@
+"""The Files API: uploads that survive a cut connection, downloads that go to disk."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import io
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import requests
+
+from batchkit import jsonl
+from batchkit.durable import whole_file
+from batchkit.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    ServiceFailureError,
+    WaitTimeoutError,
+)
+from batchkit.service.job_json import read_integer, read_time
+from batchkit.service.transport import Call, connection_error
+from batchkit.service.upload import Upload, send_upload
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
+
+    from batchkit.service.transport import Transport
+
+__all__ = ["File", "FileList", "Files"]
+
+_MIME_TYPES = {
+    ".jsonl": "application/jsonl",
+    ".ndjson": "application/jsonl",
+    ".json": "application/json",
+}
+_DEFAULT_MIME_TYPE = "application/octet-stream"
+_BLOCK_BYTES = 1024 * 1024
+_DIGEST_BYTES = 32
+_MOST_FAILURES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of the service; `sha256` in hex, times in UTC, `content` the whole resource.
+
+    Files live 48 hours. https://ai.google.dev/api/files#File
+    """
+
+    name: str
+    display_name: str | None = None
+    mime_type: str | None = None
+    bytes: int | None = None
+    state: str | None = None
+    sha256: str | None = None
+    uri: str | None = None
+    source: str | None = None
+    create_time: dt.datetime | None = None
+    expiration_time: dt.datetime | None = None
+    content: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it can be used."""
+        return self.state == "ACTIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class FileList:
+    """One page of files; `next_page_token` is None on the last."""
+
+    files: tuple[File, ...]
+    next_page_token: str | None = None
+
+    @property
+    def has_more_pages(self) -> bool:
+        """Whether there is a next page."""
+        return bool(self.next_page_token)
+
+    def __iter__(self) -> Iterator[File]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+class Files:
+    """The files of one project on the Developer API."""
+
+    def __init__(self, transport: Transport, api_version: str) -> None:
+        self._transport = transport
+        self._version = api_version
+
+    def upload(
+        self,
+        source: str | Path | bytes | IO[bytes],
+        *,
+        display_name: str | None = None,
+        mime_type: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> File:
+        """Upload a path, bytes or an open file, in chunks of 8 MiB; a cut line is taken up again.
+
+        Without `mime_type` the name's ending decides. `on_progress` gets bytes sent and in all.
+        """
+        with contextlib.ExitStack() as stack:
+            if isinstance(source, str | Path):
+                content: IO[bytes] = stack.enter_context(Path(source).open("rb"))
+                mime_type = mime_type or _MIME_TYPES.get(Path(source).suffix)
+            else:
+                content = io.BytesIO(source) if isinstance(source, bytes) else source
+            size = content.seek(0, io.SEEK_END)
+            kind = mime_type or _DEFAULT_MIME_TYPE
+            upload = Upload(content, size, kind, display_name, on_progress)
+            path = f"/upload/{self._version}/files"
+            return _read_file(send_upload(self._transport, path, upload))
+
+    def get(self, name: str) -> File:
+        """One file; the output of a job cannot be asked for by `get`, only downloaded."""
+        call = Call("files.get", "GET", self._path(name))
+        return _read_file(self._transport.json(call))
+
+    def list(self, *, page_size: int | None = None, page_token: str | None = None) -> FileList:
+        """One page of the project's files."""
+        given = {"pageSize": page_size, "pageToken": page_token}
+        params = {name: value for name, value in given.items() if value is not None}
+        call = Call("files.list", "GET", f"/{self._version}/files", params=params)
+        content = self._transport.json(call)
+        files = tuple(_read_file(item) for item in content.get("files", ()))
+        return FileList(files, content.get("nextPageToken") or None)
+
+    def list_all(self) -> Iterator[File]:
+        """All files, page after page."""
+        page = self.list(page_size=100)
+        yield from page
+        while page.has_more_pages:
+            page = self.list(page_size=100, page_token=page.next_page_token)
+            yield from page
+
+    def delete(self, name: str) -> None:
+        """Delete a file; one that is gone already is no error."""
+        with contextlib.suppress(NotFoundError):
+            self._transport.json(Call("files.delete", "DELETE", self._path(name)))
+
+    def wait(self, name: str, *, poll_seconds: float = 2.0, timeout: float = 300.0) -> File:
+        """The file once it is ready to use; WaitTimeoutError when it is not ready in time."""
+        deadline = time.monotonic() + timeout
+        while True:
+            file = self.get(name)
+            if file.state == "FAILED":
+                message = f"{file.name} could not be processed"
+                raise InvalidRequestError(400, "FILE_FAILED", message, (), "files.wait")
+            if file.is_active:
+                return file
+            if time.monotonic() >= deadline:
+                message = f"{file.name} is still {file.state} after {timeout:g} s"
+                raise WaitTimeoutError(message)
+            time.sleep(poll_seconds)
+
+    def download(
+        self,
+        name: str,
+        to: str | Path,
+        *,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> Path:
+        """Stream a file to disk, taking up where a cut left off; the path when it is whole.
+
+        `name` may be `files/…`, the bare id, or the file's address. `on_progress` gets bytes
+        received and in all.
+        """
+        path = Path(to)
+        with whole_file(path) as file:
+            _Download(self._transport, self._addresses(name), on_progress).run(file)
+        return path
+
+    def _path(self, name: str) -> str:
+        return f"/{self._version}/files/{_file_id(name)}"
+
+    def _addresses(self, name: str) -> list[str]:
+        """Both forms in use: the documentation's, and the one of Google's SDK."""
+        form = f"{self._version}/files/{_file_id(name)}:download"
+        return [f"/download/{form}", f"/{form}"]
+
+
+def _file_id(name: str) -> str:
+    """The id in `files/<id>`, a bare id or an address; its characters are checked."""
+    found = re.search(r"(?:^|/)files/([^/:?]+)", name)
+    file_id = found[1] if found else name
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", file_id):
+        message = f"{name!r} is no file name: it looks like files/abc123"
+        raise InvalidRequestError(400, "INVALID_ARGUMENT", message, (), "files")
+    return file_id
+
+
+def _read_file(content: Mapping[str, Any]) -> File:
+    inner = content.get("file")
+    resource = inner if jsonl.is_object(inner) else content
+    return File(
+        name=resource.get("name", ""),
+        display_name=resource.get("displayName"),
+        mime_type=resource.get("mimeType"),
+        bytes=read_integer(resource.get("sizeBytes")),
+        state=resource.get("state"),
+        sha256=_sha256(resource.get("sha256Hash")),
+        uri=resource.get("uri"),
+        source=resource.get("source"),
+        create_time=read_time(resource.get("createTime")),
+        expiration_time=read_time(resource.get("expirationTime")),
+        content=resource,
+    )
+
+
+def _sha256(encoded: Any) -> str | None:
+    """The service sends base64 of the digest in hex; the schema says of its bytes."""
+    try:
+        plain = base64.b64decode(encoded or "", validate=True)
+    except (binascii.Error, TypeError):
+        return None
+    return plain.hex() if len(plain) == _DIGEST_BYTES else plain.decode(errors="replace") or None
+
+
+class _Download:
+    """One file on its way to disk, by whichever address the service knows."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        addresses: list[str],
+        on_progress: Callable[[int, int | None], None] | None,
+    ) -> None:
+        self._transport = transport
+        self._addresses = addresses
+        self._on_progress = on_progress
+
+    def run(self, file: IO[bytes]) -> None:
+        """Fetch until the file is whole; the last error when it gets no further."""
+        failures, reached = 0, -1
+        while True:
+            try:
+                self._fetch(file)
+            except ServiceFailureError:
+                failures = failures + 1 if file.tell() <= reached else 1
+                reached = file.tell()
+                if failures == _MOST_FAILURES:
+                    raise
+                time.sleep(self._transport.retries.first_seconds * 2 ** (failures - 1))
+            else:
+                return
+
+    def _fetch(self, file: IO[bytes]) -> None:
+        """Append what is missing, or begin again when the service gives the whole file."""
+        with contextlib.closing(self._open(file.tell())) as response:
+            if response.status_code != requests.codes.partial_content:
+                file.seek(0)
+                file.truncate()
+            length = read_integer(response.headers.get("Content-Length"))
+            total = None if length is None else file.tell() + length
+            try:
+                for block in response.iter_content(_BLOCK_BYTES):
+                    file.write(block)
+                    if self._on_progress:
+                        self._on_progress(file.tell(), total)
+            except requests.RequestException as error:
+                raise connection_error(error, "files.download") from None
+
+    def _open(self, offset: int) -> requests.Response:
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        first, second = self._addresses
+        try:
+            return self._get(first, headers)
+        except NotFoundError:
+            return self._get(second, headers)
+
+    def _get(self, path: str, headers: Mapping[str, str]) -> requests.Response:
+        call = Call("files.download", "GET", path, params={"alt": "media"}, headers=headers)
+        return self._transport.send(call, stream=True)

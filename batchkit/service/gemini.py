@@ -1,0 +1,79 @@
+"""Batches of the Gemini Developer API on the wire: paths and bodies.
+
+https://ai.google.dev/api/batch-api
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from batchkit.errors import CapabilityError, InvalidRequestError
+from batchkit.service.job_json import read_job, read_job_list
+from batchkit.service.transport import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from batchkit.service.job import BatchJob, JobList
+    from batchkit.service.transport import Transport
+    from batchkit.wire import Kind
+
+__all__ = ["GeminiBatches", "inlined"]
+
+_METHODS: Mapping[Kind, str] = {
+    "generate": "batchGenerateContent",
+    "embed": "asyncBatchEmbedContent",
+}
+
+
+class GeminiBatches:
+    """The five calls of the Developer API; both kinds of job share all but the first."""
+
+    def __init__(self, transport: Transport, api_version: str) -> None:
+        self._transport = transport
+        self._version = api_version
+
+    def create(self, kind: Kind, model: str, batch: Mapping[str, Any]) -> BatchJob:
+        """Create a job; never sent twice, because the service would make a second job of it."""
+        named = model if "/" in model else f"models/{model}"
+        path = f"/{self._version}/{named}:{_METHODS[kind]}"
+        call = Call("batches.create", "POST", path, {"batch": batch}, repeatable=False)
+        return read_job(self._transport.json(call))
+
+    def get(self, name: str) -> BatchJob:
+        """One job, with the responses of an inline job that has ended."""
+        return read_job(self._transport.json(Call("batches.get", "GET", self._path(name))))
+
+    def list(self, page_size: int | None, page_token: str | None, query: str | None) -> JobList:
+        """One page of the project's jobs, without inlined responses."""
+        if query:
+            message = "the Developer API documents no filter for batches: list all and choose"
+            raise CapabilityError(message)
+        given = {"pageSize": page_size, "pageToken": page_token}
+        params = {name: value for name, value in given.items() if value is not None}
+        call = Call("batches.list", "GET", f"/{self._version}/batches", params=params)
+        return read_job_list(self._transport.json(call))
+
+    def cancel(self, name: str) -> None:
+        """Ask the service to stop a job; what is processed stays processed."""
+        self._transport.json(Call("batches.cancel", "POST", f"{self._path(name)}:cancel", {}))
+
+    def delete(self, name: str) -> None:
+        """Delete a job, which stops it."""
+        self._transport.json(Call("batches.delete", "DELETE", self._path(name)))
+
+    def _path(self, name: str) -> str:
+        plain = name if name.startswith("batches/") else f"batches/{name}"
+        if plain.count("/") != 1 or plain.endswith("/"):
+            message = f"{name!r} is no job name: it looks like batches/abc123"
+            raise InvalidRequestError(400, "INVALID_ARGUMENT", message, (), "batches")
+        return f"/{self._version}/{plain}"
+
+
+def inlined(items: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, Any]:
+    """The input config of an inline job from (request, metadata); the service nests it twice."""
+    requests = [
+        {"request": request, **({"metadata": metadata} if metadata else {})}
+        for request, metadata in items
+    ]
+    return {"requests": {"requests": requests}}

@@ -1,0 +1,211 @@
+"""HTTP to one service: JSON in and out, errors of one tree, retries where a call may repeat."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import requests
+from google.api_core import retry as api_retry
+
+from batchkit import jsonl
+from batchkit.errors import (
+    InvalidRequestError,
+    NotAuthorisedError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceError,
+    ServiceFailureError,
+    TooLargeError,
+)
+from batchkit.wire import rpc_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["Call", "Retries", "Transport", "connection_error", "service_error"]
+
+T = TypeVar("T")
+
+_KINDS: Mapping[int, type[ServiceError]] = {
+    400: InvalidRequestError,
+    401: NotAuthorisedError,
+    403: NotAuthorisedError,
+    404: NotFoundError,
+    413: TooLargeError,
+}
+_TRANSIENT = (408, 409, 425)
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How long a call that can be repeated is repeated: exponential back-off with full jitter.
+
+    A wait that the service asks for (RetryInfo, Retry-After) is kept. Seconds, all of them.
+    """
+
+    first_seconds: float = 1.0
+    longest_seconds: float = 60.0
+    total_seconds: float = 120.0
+
+    def run(self, call: Callable[[], T]) -> T:
+        """The result of the call; its last error when the time is over."""
+        delays = _Delays(self)
+        result = api_retry.retry_target(  # pyright: ignore[reportUnknownMemberType]
+            call,
+            predicate=_is_transient,
+            sleep_generator=delays,
+            timeout=self.total_seconds,
+            on_error=delays.note,
+            exception_factory=_last_error,
+        )
+        return cast("T", result)
+
+
+class _Delays:
+    """Seconds to sleep before each repetition."""
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
+        self._next = retries.first_seconds
+        self._asked = 0.0
+
+    def note(self, error: Exception) -> None:
+        self._asked = getattr(error, "retry_after", None) or 0.0
+
+    def __iter__(self) -> Iterator[float]:
+        return self
+
+    def __next__(self) -> float:
+        own = random.uniform(0, self._next)  # noqa: S311  # jitter is no secret
+        self._next = min(2 * self._next, self._retries.longest_seconds)
+        return max(own, self._asked)
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, RateLimitedError | ServiceFailureError)
+
+
+def _last_error(errors: list[Exception], *_: Any) -> tuple[Exception, None]:
+    return errors[-1], None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: `operation` names it in errors; `repeatable` allows it to be sent again."""
+
+    operation: str
+    method: str
+    path: str
+    body: Any = None
+    params: Mapping[str, str | int] | None = None
+    headers: Mapping[str, str] | None = None
+    repeatable: bool = True
+
+
+class Transport:
+    """A session with one service's host; `session` puts the credentials on each request."""
+
+    def __init__(
+        self,
+        session: requests.Session,
+        base_url: str,
+        *,
+        retries: Retries | None = None,
+        timeout: tuple[float, float] = (10.0, 300.0),
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.retries = retries or Retries()
+        self._session = session
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"Transport({self.base_url!r})"
+
+    def json(self, call: Call) -> dict[str, Any]:
+        """The JSON object that answers the call."""
+        response = self.send(call)
+        content: Any
+        try:
+            content = jsonl.loads(response.content) if response.content.strip() else {}
+        except ValueError:
+            content = None
+        if not jsonl.is_object(content):
+            message = "the answer is not a JSON object"
+            raise ServiceFailureError(
+                response.status_code, "BAD_ANSWER", message, (), call.operation
+            )
+        return content
+
+    def send(self, call: Call, *, stream: bool = False) -> requests.Response:
+        """The response to the call; a ServiceError for any status but 2xx."""
+        if call.repeatable:
+            return self.retries.run(lambda: self._send(call, stream=stream))
+        return self._send(call, stream=stream)
+
+    def _send(self, call: Call, *, stream: bool) -> requests.Response:
+        data = None if call.body is None else jsonl.dumps(call.body)
+        headers = dict(call.headers or {})
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            response = self._session.request(
+                call.method,
+                f"{self.base_url}{call.path}",
+                params=call.params,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+                stream=stream,
+            )
+        except requests.RequestException as error:
+            raise connection_error(error, call.operation) from None
+        if not response.ok:
+            raise service_error(response, call.operation)
+        return response
+
+
+def connection_error(error: Exception, operation: str) -> ServiceFailureError:
+    """No answer came. The error's own text is left out: it may hold an address that is a secret."""
+    kind = type(error).__name__
+    return ServiceFailureError(
+        0, "CONNECTION", f"no answer from the service ({kind})", (), operation
+    )
+
+
+def service_error(response: requests.Response, operation: str) -> ServiceError:
+    """The error that a response is, with what google.rpc.Status says in its body."""
+    status = response.status_code
+    error = _error_body(response)
+    details = [item for item in error.get("details") or () if jsonl.is_object(item)]
+    reason = next((d["reason"] for d in details if d.get("reason")), error.get("status"))
+    message = str(error.get("message") or response.reason or "no message")
+    known = (status, str(reason or rpc_reason(status)), message, tuple(details), operation)
+    if status == requests.codes.too_many_requests:
+        return RateLimitedError(*known, _retry_after(response, details))
+    if status in _TRANSIENT or status >= requests.codes.server_error:
+        return ServiceFailureError(*known)
+    return _KINDS.get(status, ServiceError)(*known)
+
+
+def _error_body(response: requests.Response) -> dict[str, Any]:
+    """The `error` object, which some endpoints wrap in a list."""
+    try:
+        content = jsonl.loads(response.content)
+    except (ValueError, requests.RequestException):
+        return {}
+    first = content[0] if jsonl.is_list(content) and content else content
+    error = first.get("error") if jsonl.is_object(first) else None
+    return error if jsonl.is_object(error) else {}
+
+
+def _retry_after(response: requests.Response, details: list[dict[str, Any]]) -> float | None:
+    """Seconds to wait: RetryInfo's `retryDelay` ("34.4s"), else the Retry-After header."""
+    delays = [str(item["retryDelay"]) for item in details if item.get("retryDelay")]
+    for text in (*delays, response.headers.get("Retry-After", "")):
+        try:
+            return float(text.removesuffix("s"))
+        except ValueError:
+            continue
+    return None

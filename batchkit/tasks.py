@@ -1,0 +1,165 @@
+"""What an engine maps: a task to build some shards, and a task to collect one response file.
+
+A task is a small frozen value, picklable and JSON-able. It reads and writes only inside its run
+directory (and the source it names), under names that depend on nothing else, and its last file is
+its done marker: a task that ran before is not run again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from batchkit import durable, jsonl
+from batchkit.collecting import Verdict, collect_responses
+from batchkit.definition import Definition
+from batchkit.layout import outcome_schema
+from batchkit.lines import LineEncoder, rows_schema
+from batchkit.request_files import RequestFiles, WrittenShard
+from batchkit.specs.spec import Spec, spec_from_json
+from batchkit.tables.pinned import Piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from batchkit.lines import EncodedBatch
+
+__all__ = ["BuildResult", "BuildTask", "CollectTask", "run_build", "run_collect"]
+
+BUILD_FOLDER = "build"
+BAD_KEYS_NAME = "bad_keys.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTask:
+    """Rows that follow one another become request files in a folder of the task's own.
+
+    `folder` is the run directory. `spec` travels with the task because a user's function is not
+    in `run.json`.
+    """
+
+    folder: str
+    number: int
+    pieces: tuple[Piece, ...]
+    spec: Spec
+
+    @property
+    def staging(self) -> Path:
+        """Where its files go until the build is finished."""
+        return Path(self.folder) / BUILD_FOLDER / f"{self.number:05d}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The task as JSON; a user's function is named only."""
+        pieces = [piece.to_json() for piece in self.pieces]
+        return {
+            "folder": self.folder,
+            "number": self.number,
+            "pieces": pieces,
+            "spec": self.spec.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> BuildTask:
+        """What `to_json` wrote."""
+        pieces = tuple(Piece.from_json(piece) for piece in content["pieces"])
+        return cls(content["folder"], content["number"], pieces, spec_from_json(content["spec"]))
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """The shards that a task wrote, in row order."""
+
+    number: int
+    shards: tuple[WrittenShard, ...]
+
+
+def run_build(task: BuildTask) -> BuildResult:
+    """Write the task's request and rows files, or read what it wrote when it ran before."""
+    marker = task.staging / "done.json"
+    if not marker.exists():
+        durable.make_folder(task.staging)
+        shards = [asdict(shard) for shard in _build(task)]
+        durable.write_whole(marker, jsonl.dumps_readable({"shards": shards}))
+    content = jsonl.loads(marker.read_bytes())
+    return BuildResult(task.number, tuple(WrittenShard(**shard) for shard in content["shards"]))
+
+
+def _build(task: BuildTask) -> list[WrittenShard]:
+    definition = Definition.read(Path(task.folder))
+    schema = definition.table.schema
+    encoder = LineEncoder(
+        task.spec.bind(schema, definition.dialect),
+        definition.dialect,
+        definition.key,
+        definition.carry,
+        schema,
+        definition.limits.max_bytes,
+        hashed=definition.layout.provenance,
+    )
+    files = RequestFiles(
+        task.staging,
+        definition.limits,
+        rows_schema(schema, definition.carry),
+        outcome_schema(task.spec, definition.layout),
+    )
+    with files, durable.whole_file(task.staging / "rejected.jsonl") as rejected:
+        for encoded in _encoded(task, encoder):
+            files.add(encoded)
+            for row in encoded.rejected.to_pylist():
+                rejected.write(jsonl.dumps(row) + b"\n")
+    return files.shards
+
+
+def _encoded(task: BuildTask, encoder: LineEncoder) -> Iterator[EncodedBatch]:
+    bad_keys = _bad_keys(task)
+    for piece in task.pieces:
+        row = piece.first_row
+        for batch in piece.batches(Path(task.folder), encoder.columns):
+            yield encoder.encode(batch, row, bad_keys)
+            row += batch.num_rows
+
+
+def _bad_keys(task: BuildTask) -> dict[int, str]:
+    """The rows of this task whose keys the build found unusable, with the reasons."""
+    path = Path(task.folder) / BUILD_FOLDER / BAD_KEYS_NAME
+    if not path.exists():
+        return {}
+    first = task.pieces[0].first_row
+    last = task.pieces[-1].first_row + task.pieces[-1].rows
+    found = pq.read_table(path).to_pylist()
+    return {bad["row"]: bad["reason"] for bad in found if first <= bad["row"] < last}
+
+
+@dataclass(frozen=True, slots=True)
+class CollectTask:
+    """The response file of one attempt becomes the outcomes of its rows.
+
+    `verdict` is for the rows that no line answers; all of them when there is no response file.
+    """
+
+    folder: str
+    shard: str
+    attempt: int
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """The task as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> CollectTask:
+        """What `to_json` wrote."""
+        verdict = Verdict(**content["verdict"])
+        return cls(content["folder"], content["shard"], content["attempt"], verdict)
+
+
+def run_collect(task: CollectTask) -> dict[str, Any]:
+    """Write the attempt's outcomes, and return the counts of its lines; done once, read after."""
+    marker = Path(task.folder) / "outcomes" / f"{task.shard}-{task.attempt}.json"
+    if not marker.exists():
+        counts = collect_responses(Path(task.folder), task.shard, task.attempt, task.verdict)
+        durable.write_whole(marker, jsonl.dumps_readable(counts))
+    return jsonl.loads(marker.read_bytes())
