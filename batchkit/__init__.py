@@ -1,1 +1,119 @@
-"""Turn tables into Gemini batches and put every answer back on the row it came from."""
+"""batchkit turns tables into Gemini batches and puts every answer back on the row it came from.
+
+    import batchkit as bk
+
+    spec = bk.generate("gemini-3.8-flash", "Summarise for a shop owner: {text}")
+    results = bk.run(df, spec, key="review_id", into="runs/reviews")
+    results.to_pandas()
+
+A map of this folder: `journey` is the whole way in one call, `steps/` its verbs, `specs/` what is
+asked of a row, `tables/` where rows come from, `targets/` how requests travel, `service/` the API
+on the wire, `rundir` and `ledger` the run on disk, `tasks` and `engines` what runs where, `wire`,
+`join` and `outcome` how answers come back, `emulator/` a service to try it all on.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchkit import emulator, errors
+    from batchkit.errors import BatchkitError
+    from batchkit.journey import run
+    from batchkit.outcome import Response
+    from batchkit.results import Results
+    from batchkit.rundir import Run, open_run
+    from batchkit.service.batches import Batches
+    from batchkit.service.client import Gemini
+    from batchkit.service.files import File, FileList, Files
+    from batchkit.service.job import BatchJob, CompletionStats, JobList, JobState
+    from batchkit.service.transport import Retries
+    from batchkit.specs.embed import embed
+    from batchkit.specs.generate import generate
+    from batchkit.steps.build import build
+    from batchkit.steps.check import check
+    from batchkit.steps.collect import collect
+    from batchkit.steps.convert import convert
+    from batchkit.steps.read_responses import read_responses
+    from batchkit.steps.submit import submit
+    from batchkit.steps.wait import wait
+    from batchkit.validity import Problem
+
+__all__ = [
+    "BatchJob",
+    "BatchkitError",
+    "Batches",
+    "CompletionStats",
+    "File",
+    "FileList",
+    "Files",
+    "Gemini",
+    "JobList",
+    "JobState",
+    "Problem",
+    "Response",
+    "Results",
+    "Retries",
+    "Run",
+    "build",
+    "check",
+    "collect",
+    "convert",
+    "embed",
+    "emulator",
+    "errors",
+    "generate",
+    "open_run",
+    "read_responses",
+    "run",
+    "submit",
+    "wait",
+]
+
+# Where each name lives; it is imported when it is first used, so that `import batchkit` is quick
+# and loads no Google library and no pandas.
+_HOMES = {
+    "BatchJob": "service.job",
+    "BatchkitError": "errors",
+    "Batches": "service.batches",
+    "CompletionStats": "service.job",
+    "File": "service.files",
+    "FileList": "service.files",
+    "Files": "service.files",
+    "Gemini": "service.client",
+    "JobList": "service.job",
+    "JobState": "service.job",
+    "Problem": "validity",
+    "Response": "outcome",
+    "Results": "results",
+    "Retries": "service.transport",
+    "Run": "rundir",
+    "build": "steps.build",
+    "check": "steps.check",
+    "collect": "steps.collect",
+    "convert": "steps.convert",
+    "embed": "specs.embed",
+    "generate": "specs.generate",
+    "open_run": "rundir",
+    "read_responses": "steps.read_responses",
+    "run": "journey",
+    "submit": "steps.submit",
+    "wait": "steps.wait",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"batchkit.{_HOMES[name]}"), name)
+    elif name in __all__:
+        value = importlib.import_module(f"batchkit.{name}")
+    else:
+        message = f"module 'batchkit' has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,10 +1,11 @@
-"""Clients, built from arguments and the environment: the only place that reads keys and variables."""
+"""Connections, from arguments and the environment; the only place that reads keys and variables."""
 
 from __future__ import annotations
 
 import ipaddress
 import logging
 import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,16 +13,12 @@ import google.auth.api_key
 from google.auth.transport.requests import AuthorizedSession
 
 from batchkit.errors import CapabilityError, CredentialsError, SetupError
-from batchkit.service.batches import Batches
-from batchkit.service.files import Files
-from batchkit.service.gemini import GeminiBatches
 from batchkit.service.transport import Transport
 
 if TYPE_CHECKING:
-    from batchkit.fields import Service
     from batchkit.service.transport import Retries
 
-__all__ = ["Gemini", "default_client"]
+__all__ = ["Connection", "connect"]
 
 _LOG = logging.getLogger("batchkit")
 _GEMINI_URL = "https://generativelanguage.googleapis.com"
@@ -30,53 +27,46 @@ _KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 _VERTEX_VARIABLES = ("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI")
 
 
-class Gemini:
-    """A client of the Gemini Developer API: `batches` and `files` of the project of one API key.
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A way to the Developer API with one account's key, which only the session holds.
 
-    Without `api_key`, GOOGLE_API_KEY or else GEMINI_API_KEY; without `base_url`,
-    GOOGLE_GEMINI_BASE_URL or else Google's. Only https is spoken, except to this machine.
-    `timeout` is seconds to connect and to wait for an answer.
+    `account` tells this account from another; it holds the key, so only hashes of it are kept.
     """
 
-    service: Service = "gemini"
-
-    def __init__(
-        self,
-        api_key: str | None = None,
-        *,
-        base_url: str | None = None,
-        api_version: str = "v1beta",
-        retries: Retries | None = None,
-        timeout: tuple[float, float] = (10.0, 300.0),
-    ) -> None:
-        key = api_key or _key_from_environment()
-        url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or _GEMINI_URL
-        _check_url(url)
-        # The key goes out as the header x-goog-api-key and is kept nowhere else.
-        session = AuthorizedSession(google.auth.api_key.Credentials(key))
-        transport = Transport(session, url, retries=retries, timeout=timeout)
-        self._account = f"{urlsplit(url).netloc} {key}"
-        self.files = Files(transport, api_version)
-        self.batches = Batches(GeminiBatches(transport, api_version), self.files)
-        self.base_url = transport.base_url
-
-    def __repr__(self) -> str:
-        return f"Gemini(base_url={self.base_url!r})"
-
-    def account(self) -> str:
-        """What tells this account from another; holds the key, so only a hash of it is kept."""
-        return self._account
+    transport: Transport
+    api_version: str
+    account: str = field(repr=False)
 
 
-def default_client() -> Gemini:
-    """The client that the environment describes."""
+def connect(
+    api_key: str | None = None,
+    *,
+    base_url: str | None = None,
+    api_version: str = "v1beta",
+    retries: Retries | None = None,
+    timeout: tuple[float, float] = (10.0, 300.0),
+) -> Connection:
+    """A connection from arguments, and from the environment where they are left out."""
+    if api_key is None:
+        _refuse_vertex()
+    key = api_key or _key_from_environment()
+    url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or _GEMINI_URL
+    _check_url(url)
+    # The key goes out as the header x-goog-api-key.
+    session = AuthorizedSession(google.auth.api_key.Credentials(key))
+    transport = Transport(session, url, retries=retries, timeout=timeout)
+    return Connection(transport, api_version, f"{urlsplit(url).netloc} {key}")
+
+
+def _refuse_vertex() -> None:
+    """Say so when the environment asks for the other service."""
     if any(os.environ.get(name, "").lower() in {"1", "true"} for name in _VERTEX_VARIABLES):
         message = (
             f"{' or '.join(_VERTEX_VARIABLES)} asks for Vertex AI, which this version does not "
-            "speak yet: unset it, or pass client=bk.Gemini(…)"
+            "speak yet: unset it, or pass client=bk.Gemini(api_key=…)"
         )
         raise CapabilityError(message)
-    return Gemini()
 
 
 def _key_from_environment() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batchkit import jsonl
+from batchkit.durable import write_whole
 from batchkit.errors import RunChangedError, RunDirectoryError
 from batchkit.layout import Layout
 from batchkit.limits import Limits
@@ -95,6 +96,10 @@ class Definition:
             "layout": self.layout.to_json(),
             "salt": self.salt,
         }
+
+    def write(self, folder: Path) -> None:
+        """Write `run.json`."""
+        write_whole(folder / NAME, jsonl.dumps_readable(self.to_json()))
 
     @classmethod
     def read(cls, folder: Path) -> Definition:

@@ -12,27 +12,36 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["create_once", "make_folder", "sweep", "whole_file", "write_whole"]
+__all__ = [
+    "SHARED_MODE",
+    "create_once",
+    "make_folder",
+    "sweep",
+    "sync_folder",
+    "whole_file",
+    "write_whole",
+]
 
 _SUFFIX = ".tmp"
 _FILE_MODE = 0o600
+SHARED_MODE = 0o666  # less the umask, as for any file a user asks for
 _FOLDER_MODE = 0o700
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Generator[BinaryIO]:
+def whole_file(path: Path, mode: int = _FILE_MODE) -> Generator[BinaryIO]:
     """A file to write that takes its name only when the block ends without an error."""
     temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             yield file
             _sync(file)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -50,7 +59,7 @@ def create_once(path: Path, content: bytes) -> bool:
     temporary = _temporary(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             file.write(content)
             _sync(file)
         os.link(temporary, path)
@@ -58,7 +67,7 @@ def create_once(path: Path, content: bytes) -> bool:
         return False
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return True
 
 
@@ -86,7 +95,8 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, as the files already are."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

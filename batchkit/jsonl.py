@@ -52,7 +52,8 @@ def dumps_sorted(value: Any) -> bytes:
 
 def dumps_foreign(value: Any) -> bytes:
     """Compact JSON of a table's value: dates in ISO 8601, decimals and bytes as text, NaN null."""
-    return orjson.dumps(value, default=_foreign, option=orjson.OPT_NON_STR_KEYS)
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(value, default=_foreign, option=options)
 
 
 def _foreign(value: Any) -> Any:

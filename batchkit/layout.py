@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batchkit.specs.spec import Spec
 
-__all__ = ["ANSWER", "ROW", "Layout", "outcome_schema", "result_fields"]
+__all__ = ["ANSWER", "PROVENANCE", "RAW", "ROW", "Layout", "outcome_schema", "result_fields"]
 
 ROW = "row"
 ANSWER = "answer"

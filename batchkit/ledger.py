@@ -91,8 +91,14 @@ class Attempt:
 
     @property
     def may_have_job(self) -> bool:
-        """Whether a job may exist that no fact names: an intent, and no word of what came of it."""
-        return self.stage == "sending"
+        """Whether a job may exist that no fact names: it was about to be created, no word since.
+
+        Requests that go by file cannot have a job before they are uploaded.
+        """
+        intent = self.last("intent")
+        if self.stage != "sending" or intent is None:
+            return False
+        return intent.content.get("target") == "inline" or self.last("uploaded") is not None
 
     def last(self, *kinds: FactKind) -> Fact | None:
         """The latest fact of these kinds."""

@@ -67,7 +67,7 @@ def service_limit(service: Service, name: str) -> int:
 
 
 def default_limits(
-    service: Service, kind: Kind, model: str, changes: Mapping[str, Any] | None = None
+    service: Service, kind: Kind, model: str, changes: Mapping[str, float] | None = None
 ) -> Limits:
     """Shards for this model: well below what the service documents, with the user's changes."""
     defaults = Limits(

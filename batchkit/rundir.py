@@ -20,7 +20,7 @@ from batchkit.ledger import Attempt, Fact, Ledger
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-__all__ = ["Run", "Shard", "Shards", "open_run"]
+__all__ = ["Run", "Shard", "Shards", "open_run", "opened"]
 
 _SHARDS = "shards.json"
 _LEASE = ".lease"
@@ -77,6 +77,16 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether the directory holds a run, built or not."""
+        return (self.folder / "run.json").exists()
+
+    def define(self, definition: Definition) -> None:
+        """Write down what the run is."""
+        definition.write(self.folder)
+        self._definition = definition
 
     @property
     def definition(self) -> Definition:
@@ -137,6 +147,7 @@ class Run:
 
         The operating system lets go when the process dies, however it dies.
         """
+        durable.make_folder(self.folder)
         lock = filelock.FileLock(self.folder / _LEASE)
         try:
             lock.acquire(timeout=0)
@@ -150,6 +161,11 @@ class Run:
             yield
         finally:
             lock.release()
+
+
+def opened(run: Run | str | Path) -> Run:
+    """The run itself, or the one in this directory."""
+    return run if isinstance(run, Run) else open_run(run)
 
 
 def open_run(path: str | Path) -> Run:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchkit import jsonl
+from batchkit.clients import connect
 from batchkit.errors import (
     CapabilityError,
     JobNotFinishedError,
@@ -17,7 +18,8 @@ from batchkit.errors import (
     WaitTimeoutError,
 )
 from batchkit.service.defaults import RequestDefaults
-from batchkit.service.gemini import inlined
+from batchkit.service.files import Files
+from batchkit.service.gemini import GeminiBatches, inlined
 from batchkit.service.job import BatchJob
 from batchkit.specs.rest import as_rest, model_name
 from batchkit.tables.request_lines import key_and_body
@@ -26,8 +28,8 @@ from batchkit.wire import decode_item, decode_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from batchkit.clients import Connection
     from batchkit.outcome import Response
-    from batchkit.service.files import Files
     from batchkit.service.job import JobList
     from batchkit.wire import Kind
 
@@ -61,12 +63,14 @@ class BatchApi(Protocol):
 class Batches:
     """The jobs of one project: two ways to create them, and everything that comes after.
 
-    `create` is never retried, since the service would make a second job; all other calls are.
+    Without a connection, those of the environment's project. `create` is never retried, since
+    the service would make a second job; all other calls are.
     """
 
-    def __init__(self, api: BatchApi, files: Files) -> None:
-        self._api = api
-        self._files = files
+    def __init__(self, connection: Connection | None = None) -> None:
+        used = connection or connect()
+        self._api: BatchApi = GeminiBatches(used.transport, used.api_version)
+        self._files = Files(used)
 
     def create(  # noqa: PLR0913  # the options of the API, by keyword
         self,

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import requests
 
 from batchkit import jsonl
+from batchkit.clients import connect
 from batchkit.durable import whole_file
 from batchkit.errors import (
     InvalidRequestError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
+    from batchkit.clients import Connection
     from batchkit.service.transport import Transport
 
 __all__ = ["File", "FileList", "Files"]
@@ -90,11 +92,12 @@ class FileList:
 
 
 class Files:
-    """The files of one project on the Developer API."""
+    """The files of one project on the Developer API; of the environment's without a connection."""
 
-    def __init__(self, transport: Transport, api_version: str) -> None:
-        self._transport = transport
-        self._version = api_version
+    def __init__(self, connection: Connection | None = None) -> None:
+        used = connection or connect()
+        self._transport = used.transport
+        self._version = used.api_version
 
     def upload(
         self,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "PinnedFile", "PinnedTable"]
 
 _BATCH_ROWS = 16_384
+_PARQUET_RATIO = 4  # bytes in memory for one byte of Parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,12 @@ class Piece:
     def rows(self) -> int:
         """Rows in the piece."""
         return sum(self.file.group_rows[group] for group in self.groups)
+
+    @property
+    def estimated_bytes(self) -> float:
+        """Roughly what its rows take in memory."""
+        ratio = _PARQUET_RATIO if self.file.format == "parquet" else 1
+        return ratio * self.file.bytes * self.rows / max(1, self.file.rows)
 
     def batches(self, folder: Path, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Its rows in order, with these columns in this order (None: all); raises TableError."""
@@ -99,6 +106,11 @@ class PinnedTable:
     def rows(self) -> int:
         """Rows in the table."""
         return sum(file.rows for file in self.files)
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether its files stay outside the run directory, where others may change them."""
+        return any(file.modified is not None for file in self.files)
 
     def pieces(self) -> Iterator[Piece]:
         """One piece per group, in row order."""

@@ -1,0 +1,1 @@
+"""What people see: live progress, and how runs and results print."""

@@ -1,0 +1,118 @@
+"""Progress where it happens: a live board on a terminal or in a notebook, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.live import Live
+
+from batchkit.display.board import Board
+from batchkit.events import Event, Progress, Said
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["shown"]
+
+_SECONDS_BETWEEN = 0.5
+
+
+@contextlib.contextmanager
+def shown(progress: Progress | None) -> Generator[Progress]:
+    """What a step tells its events to: the caller's function, or a display that suits the place.
+
+    A display begun by an outer step is the caller's function for the steps within.
+    """
+    if progress is not None:
+        yield progress
+    elif _in_notebook():
+        with _Notebook() as display:
+            yield display
+    elif sys.stderr.isatty():
+        with _Terminal() as display:
+            yield display
+    else:
+        yield _say
+
+
+def _in_notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def _say(event: Event) -> None:
+    """No terminal: only what is worth a line, on standard error."""
+    if isinstance(event, Said):
+        print(event.text, file=sys.stderr)  # noqa: T201  # standard error is the display here
+
+
+class _Terminal:
+    """A board that rich redraws in place, on standard error."""
+
+    def __init__(self) -> None:
+        self._board = Board()
+        self._console = Console(stderr=True)
+        self._live = Live(
+            console=self._console, get_renderable=self._board.render, refresh_per_second=4
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        self._board.update(event)
+        if isinstance(event, Said):
+            style = "yellow" if event.is_warning else None
+            self._console.print(event.text, style=style, markup=False, highlight=False)
+
+
+class _Notebook:
+    """A board in the cell's output, redrawn through its display id."""
+
+    def __init__(self) -> None:
+        self._board = Board()
+        self._said: list[str] = []
+        self._drawn = 0.0
+        self._handle: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._draw(is_final=True)
+
+    def __call__(self, event: Event) -> None:
+        self._board.update(event)
+        if isinstance(event, Said):
+            self._said.append(event.text)
+        if time.monotonic() - self._drawn > _SECONDS_BETWEEN:
+            self._draw(is_final=False)
+
+    def _draw(self, *, is_final: bool) -> None:
+        from IPython.display import (  # noqa: PLC0415  # there only in a notebook
+            display,  # pyright: ignore[reportUnknownVariableType]
+        )
+
+        self._drawn = time.monotonic()
+        console = Console(file=io.StringIO(), width=110, record=True, force_jupyter=False)
+        for text in self._said:
+            console.print(text, markup=False, highlight=False)
+        console.print(self._board.render(is_final=is_final))
+        html = console.export_html(inline_styles=True, code_format=_HTML, clear=False)
+        data = {"text/plain": console.export_text(), "text/html": html}
+        if self._handle is None:
+            self._handle = display(data, raw=True, display_id=True)
+        else:
+            self._handle.update(data, raw=True)
+
+
+_HTML = '<pre style="line-height:1.2;font-family:monospace">{code}</pre>'

@@ -1,0 +1,156 @@
+"""A run before it exists: table, spec and choices held against each other, then pinned."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import logging
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from batchkit.definition import Definition
+from batchkit.errors import BadRequestError, TableError
+from batchkit.key import check_key_columns
+from batchkit.layout import result_fields
+from batchkit.limits import default_limits, ending_model
+from batchkit.specs.ready import ready
+from batchkit.tables.opened import open_table
+from batchkit.tables.pinned import PinnedTable
+from batchkit.tables.request_lines import KEY, file_kind, request_lines_table
+from batchkit.tables.stream import digest_stream, pin_stream
+from batchkit.targets.target import target_named
+from batchkit.wire import dialect_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchkit.layout import Layout
+    from batchkit.limits import Limits
+    from batchkit.specs.spec import Spec
+    from batchkit.tables.opened import TableLike
+    from batchkit.tables.stream import TableStream
+    from batchkit.wire import Dialect
+
+__all__ = ["Choices", "Draft", "OnBadKey"]
+
+_LOG = logging.getLogger("batchkit")
+
+OnBadKey: TypeAlias = Literal["raise", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user chose about a run beside its table and spec."""
+
+    key: tuple[str, ...]
+    carry: tuple[str, ...]
+    on_bad_key: OnBadKey
+    target: str | None
+    limits: Mapping[str, float]
+    layout: Layout
+
+
+class Draft:
+    """One table, one spec and the choices, checked against each other before anything is written.
+
+    Raises RowsError or SetupError when they do not fit: a missing column, a name that clashes, a
+    key that cannot name rows, a field that the service does not know.
+    """
+
+    def __init__(self, opened: TableStream | PinnedTable, spec: Spec, choices: Choices) -> None:
+        self.spec = spec
+        self._opened = opened
+        self._choices = choices
+        self._dialect = dialect_for("gemini", spec.kind)
+        self._limits = _limits(spec, choices)
+        check_key_columns(opened.schema, choices.key)
+        result_fields(opened.schema, spec, choices.layout)
+        spec.bind(opened.schema, self._dialect)
+        _check_spec(spec, self._dialect)
+
+    @classmethod
+    def of_table(cls, table: TableLike, spec: Spec, choices: Choices) -> Draft:
+        """The draft of anything that is a table."""
+        return cls(open_table(table, choices.key), spec, choices)
+
+    @classmethod
+    def of_requests(cls, path: str | Path, model: str, choices: Choices) -> Draft:
+        """The draft of a ready request file, whose lines are the rows and carry the keys."""
+        file = Path(path)
+        spec = ready(model, file_kind(file))
+        return cls(request_lines_table(file), spec, replace(choices, key=(KEY,)))
+
+    @property
+    def description(self) -> str:
+        """What the table is."""
+        return self._opened.description
+
+    def define(self, folder: Path) -> Definition:
+        """Pin the table in the run directory and settle the run's identity; nothing is sent."""
+        now = dt.datetime.now(dt.UTC)
+        opened = self._opened
+        pinned = opened if isinstance(opened, PinnedTable) else pin_stream(opened, folder)
+        run_id = f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}"
+        return self._definition(
+            pinned, run_id, now.isoformat(timespec="seconds"), secrets.token_hex(8)
+        )
+
+    def same_as(self, existing: Definition) -> Definition:
+        """What `define` would give for a run that exists, without writing, to compare the two."""
+        opened = self._opened
+        if isinstance(opened, PinnedTable):
+            pinned = opened
+        else:
+            digest = digest_stream(opened)
+            pinned = PinnedTable(opened.description, opened.schema, existing.table.files, digest)
+        return self._definition(pinned, existing.id, existing.created, existing.salt)
+
+    def _definition(self, table: PinnedTable, run_id: str, created: str, salt: str) -> Definition:
+        return Definition(
+            id=run_id,
+            created=created,
+            spec=self.spec,
+            dialect=self._dialect,
+            table=table,
+            key=self._choices.key,
+            carry=self._carried(table),
+            on_bad_key=self._choices.on_bad_key,
+            target=self._choices.target,
+            limits=self._limits,
+            layout=self._choices.layout,
+            salt=salt,
+            made_by=importlib.metadata.version("batchkit"),
+        )
+
+    def _carried(self, table: PinnedTable) -> tuple[str, ...]:
+        """A table that stays outside lends the run its key columns, and those in `carry`."""
+        chosen = self._choices.carry
+        unknown = [name for name in chosen if name not in table.schema.names]
+        if unknown:
+            message = f"carry names {unknown[0]!r}; the columns are {', '.join(table.schema.names)}"
+            raise TableError(message, column=unknown[0])
+        return tuple(dict.fromkeys([*self._choices.key, *chosen])) if table.is_outside else ()
+
+
+def _limits(spec: Spec, choices: Choices) -> Limits:
+    limits = default_limits("gemini", spec.kind, spec.model, choices.limits)
+    if choices.target is None:
+        return limits
+    largest = target_named(choices.target).largest_shard(limits)
+    return replace(limits, max_bytes=min(limits.max_bytes, largest))
+
+
+def _check_spec(spec: Spec, dialect: Dialect) -> None:
+    """Raise for what the service would refuse; warn of what it is known to get wrong."""
+    problems = spec.problems(dialect)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        message = f"{spec.model} would refuse every request of this spec"
+        raise BadRequestError(message, errors)
+    for problem in problems:
+        _LOG.warning("%s", problem)
+    ending = ending_model(spec.model, dt.datetime.now(dt.UTC).date())
+    if ending:
+        _LOG.warning("%s", ending)

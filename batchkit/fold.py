@@ -1,0 +1,124 @@
+"""The current state of each row: a fold over the outcomes of all attempts, the first `ok` wins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from batchkit.layout import ROW
+from batchkit.outcome import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from batchkit.outcome import Status
+
+__all__ = ["ShardOutcomes", "tally"]
+
+_PENDING = -1
+
+
+class ShardOutcomes:
+    """What became of the rows of one shard so far, by row number within it.
+
+    `paths` are its outcomes files by attempt, in order. Memory is that of two numbers a row and
+    one window.
+    """
+
+    def __init__(
+        self, paths: Mapping[int, Path], schema: pa.Schema, first_row: int, rows: int
+    ) -> None:
+        self._files = [_OutcomeRows(path) for path in paths.values()]
+        self._attempts = np.array([*paths, _PENDING], np.int32)  # -1, the last, is pending
+        self._schema = schema
+        self._file = np.full(rows, _PENDING, np.int32)
+        self._position = np.zeros(rows, np.int64)
+        is_ok = np.zeros(rows, np.bool_)
+        for number, file in enumerate(self._files):
+            row, ok = file.rows_and_ok(first_row)
+            open_rows = ~is_ok[row]
+            chosen = row[open_rows]
+            self._file[chosen] = number
+            self._position[chosen] = np.flatnonzero(open_rows)
+            is_ok[row] |= ok
+
+    def window(self, start: int, stop: int) -> pa.Table:
+        """The outcomes of some rows that follow one another; `pending` where there is none."""
+        which, position = self._file[start:stop], self._position[start:stop]
+        parts = [_pending_row(self._schema)]
+        index = np.zeros(stop - start, np.int64)  # 0 is the pending row
+        taken = 1
+        numbers: list[int] = np.unique(which[which != _PENDING]).tolist()
+        for number in numbers:
+            here = which == number
+            first, last = int(position[here].min()), int(position[here].max())
+            part = self._files[number].read(first, last + 1)
+            index[here] = taken + position[here] - first
+            parts.append(part)
+            taken += part.num_rows
+        return pa.concat_tables(parts).combine_chunks().take(pa.array(index))
+
+    def attempts(self, start: int, stop: int) -> NDArray[np.int32]:
+        """The attempt that each of these rows has its outcome from; -1 for a pending row."""
+        return self._attempts[self._file[start:stop]]
+
+    def statuses(self) -> Counter[str]:
+        """How many rows have each status."""
+        counts: Counter[str] = Counter({"pending": int((self._file == _PENDING).sum())})
+        for number, file in enumerate(self._files):
+            chosen = self._position[self._file == number]
+            for item in pc.value_counts(file.statuses.take(pa.array(chosen))).to_pylist():
+                counts[item["values"]] += item["counts"]
+        return counts
+
+
+class _OutcomeRows:
+    """One outcomes file, read by position; its rows are sorted by row number."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: tuple[int, int, pa.Table] | None = None
+        table = pq.read_table(path, columns=[ROW, "status"])
+        self._rows: NDArray[np.int64] = table.column(ROW).to_numpy()
+        self.statuses = pa.concat_arrays(table.column("status").chunks)
+        metadata = pq.read_metadata(path)
+        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self._ends = np.cumsum([0, *sizes])
+
+    def rows_and_ok(self, first_row: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        ok = pc.equal(self.statuses, "ok").to_numpy(zero_copy_only=False)
+        return self._rows - first_row, ok
+
+    def read(self, start: int, stop: int) -> pa.Table:
+        """The rows at these positions; the row groups last read are kept for the next window."""
+        first = int(np.searchsorted(self._ends, start, side="right")) - 1
+        last = int(np.searchsorted(self._ends, stop, side="left"))
+        if self._held is None or self._held[:2] != (first, last):
+            with pq.ParquetFile(self._path) as file:
+                self._held = (first, last, file.read_row_groups(range(first, last)))
+        begin = int(self._ends[first])
+        return self._held[2].slice(start - begin, stop - start)
+
+
+def _pending_row(schema: pa.Schema) -> pa.Table:
+    columns = [
+        pa.array(["pending"], field.type) if field.name == "status" else pa.nulls(1, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def tally(shards: Sequence[ShardOutcomes]) -> Mapping[Status, int]:
+    """Rows by status over all shards, in the order of `STATUSES`, zeros included."""
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        counts.update(shard.statuses())
+    return {status: counts[status] for status in STATUSES}

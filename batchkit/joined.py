@@ -1,0 +1,129 @@
+"""Source rows and their outcomes side by side, in source order, a window at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from batchkit.fold import ShardOutcomes
+from batchkit.layout import ANSWER, PROVENANCE, ROW, outcome_schema, result_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+    from batchkit.rundir import Run, Shard
+
+__all__ = ["JoinedRows", "run_outcomes"]
+
+_WINDOW_ROWS = 16_384
+
+
+def run_outcomes(run: Run, shard: Shard) -> ShardOutcomes:
+    """What became of the rows of one shard, over all attempts."""
+    schema = outcome_schema(run.definition.spec, run.definition.layout)
+    return ShardOutcomes(_outcome_paths(run, shard), schema, shard.first_row, shard.rows)
+
+
+def _outcome_paths(run: Run, shard: Shard) -> Mapping[int, Path]:
+    """The outcomes files of a shard by attempt; attempt 0 are the rows rejected by the build."""
+    numbers = [0, *(attempt.number for attempt in run.ledger.attempts(shard.name))]
+    paths = {number: run.outcomes_path(shard.name, number) for number in numbers}
+    return {number: path for number, path in paths.items() if path.exists()}
+
+
+class JoinedRows:
+    """The rows of a run's result; `schema` is the source's columns and then ours.
+
+    `source="carried"` takes from the source only what travelled with the run. RunChangedError
+    when the source's files are needed and are not what the run was built from.
+    """
+
+    def __init__(self, run: Run, source: Literal["table", "carried"]) -> None:
+        self._run = run
+        self._definition = definition = run.definition
+        schema = definition.table.schema
+        self._is_carried = source == "carried" and definition.table.is_outside
+        if self._is_carried:
+            schema = pa.schema([schema.field(name) for name in definition.carry])
+        else:
+            definition.table.check_unchanged(run.folder)
+        self._source_schema = schema
+        ours = result_fields(schema, definition.spec, definition.layout)
+        self.schema = pa.schema([*schema, *ours], metadata=schema.metadata)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All rows; each batch lies within one shard."""
+        shards = iter(self._run.shards.shards)
+        shard, outcomes, position = None, None, 0
+        for batch in self._source():
+            taken = 0
+            while taken < batch.num_rows:
+                if shard is None or outcomes is None or position == shard.rows:
+                    shard, position = next(shards), 0
+                    outcomes = run_outcomes(self._run, shard)
+                count = min(batch.num_rows - taken, shard.rows - position, _WINDOW_ROWS)
+                window = batch.slice(taken, count)
+                yield self._joined(window, shard, outcomes, position)
+                taken, position = taken + count, position + count
+
+    def _source(self) -> Iterator[pa.RecordBatch]:
+        if not self._is_carried:
+            yield from self._definition.table.batches(self._run.folder, None)
+            return
+        for shard in self._run.shards.shards:
+            table = pq.read_table(self._run.rows_path(shard.name), columns=["source"])
+            for batch in table.to_batches(_WINDOW_ROWS):
+                source = batch.column("source")
+                arrays = [pc.struct_field(source, name) for name in self._source_schema.names]
+                yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)
+
+    def _joined(
+        self, window: pa.RecordBatch, shard: Shard, outcomes: ShardOutcomes, start: int
+    ) -> pa.RecordBatch:
+        stop = start + window.num_rows
+        found = outcomes.window(start, stop)
+        columns: dict[str, pa.Array] = {}
+        for field in found.schema:
+            column = _one_array(found.column(field.name))
+            if field.name == ANSWER and isinstance(column, pa.StructArray) and self._flatten:
+                columns.update(zip(_names(column), column.flatten(), strict=True))
+            elif field.name != ROW:
+                columns[field.name] = column
+        if self._definition.layout.provenance:
+            columns |= self._provenance(shard, outcomes.attempts(start, stop), start)
+        prefix = self._definition.layout.prefix
+        names = [name.removeprefix(prefix) for name in self.schema.names[window.num_columns :]]
+        ours = [columns[name] for name in names]
+        return pa.RecordBatch.from_arrays([*window.columns, *ours], schema=self.schema)
+
+    @property
+    def _flatten(self) -> bool:
+        return self._definition.layout.flatten
+
+    def _provenance(self, shard: Shard, attempts: np.ndarray, start: int) -> dict[str, pa.Array]:
+        """Where each answer came from; null for rows that were never sent."""
+        hashes = pq.read_table(self._run.rows_path(shard.name), columns=["request_hash"])
+        jobs = {attempt.number: attempt.job for attempt in self._run.ledger.attempts(shard.name)}
+        sent = [number if number > 0 else None for number in attempts.tolist()]
+        values = {
+            "job": [None if number is None else jobs.get(number) for number in sent],
+            "shard": [None if number is None else shard.name for number in sent],
+            "attempt": sent,
+            "request_hash": hashes.column(0).slice(start, len(sent)).to_pylist(),
+            "answered_by": [None if number is None else "job" for number in sent],
+        }
+        return {name: pa.array(values[name], kind) for name, kind in PROVENANCE}
+
+
+def _names(column: pa.StructArray) -> list[str]:
+    return [column.type.field(index).name for index in range(column.type.num_fields)]
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.chunks else pa.nulls(0, column.type)

@@ -1,0 +1,111 @@
+"""The whole journey in one call that can be repeated: build, submit, wait, collect."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from batchkit.display.live import shown
+from batchkit.events import Said
+from batchkit.service.client import Gemini
+from batchkit.steps.build import build
+from batchkit.steps.collect import collect
+from batchkit.steps.submit import submit
+from batchkit.steps.wait import wait
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from batchkit.draft import OnBadKey
+    from batchkit.engines import Engine
+    from batchkit.events import Progress
+    from batchkit.results import Results
+    from batchkit.rundir import Run
+    from batchkit.specs.spec import Spec
+    from batchkit.tables.opened import TableLike
+
+__all__ = ["run"]
+
+_FIRST_PAUSE_SECONDS = 15.0
+_LONGEST_PAUSE_SECONDS = 300.0
+
+
+def run(  # noqa: PLR0913  # what a run is, by keyword
+    table: TableLike,
+    spec: Spec | None,
+    *,
+    key: str | Sequence[str] | None = None,
+    into: str | Path | None = None,
+    target: str | None = None,
+    model: str | None = None,
+    carry: Sequence[str] | None = None,
+    on_bad_key: OnBadKey = "raise",
+    limits: Mapping[str, float] | None = None,
+    prefix: str = "",
+    flatten: bool = True,
+    provenance: bool = False,
+    raw: bool = False,
+    engine: str | Engine = "local",
+    client: Gemini | None = None,
+    settle_seconds: float = 60.0,
+    poll_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> Results:
+    """Send each row of a table as a request of a batch, and return every row with its answer.
+
+    This is `build`, `submit`, `wait` and `collect`, whose arguments it takes; it waits as long as
+    it takes. Stopped anywhere and called again with the same arguments and `into`, it goes on:
+    no row is lost, none is sent twice. Shards that the service does not take yet (429) are
+    submitted as jobs end.
+    """
+    with shown(progress) as tell:
+        built = build(
+            table,
+            spec,
+            key=key,
+            into=into,
+            target=target,
+            model=model,
+            carry=carry,
+            on_bad_key=on_bad_key,
+            limits=limits,
+            prefix=prefix,
+            flatten=flatten,
+            provenance=provenance,
+            raw=raw,
+            engine=engine,
+            progress=tell,
+        )
+        finish(built, client, (settle_seconds, poll_seconds), tell)
+        return collect(built, client=client, engine=engine, progress=tell)
+
+
+def finish(built: Run, client: Gemini | None, seconds: tuple[float, float], tell: Progress) -> None:
+    """Submit and wait until every shard has had its job and every job has ended.
+
+    `seconds` are those to settle and to poll.
+    """
+    settle_seconds, poll_seconds = seconds
+    if all(attempt.stage == "fetched" for attempt in built.attempts()):
+        return
+    client = client or Gemini()
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        submission = submit(built, client=client, settle_seconds=settle_seconds, progress=tell)
+        if submission.held is None:
+            break
+        ended_before = _ended(built)
+        wait(built, client=client, poll_seconds=poll_seconds, until="any", progress=tell)
+        if _ended(built) > ended_before:
+            pause = _FIRST_PAUSE_SECONDS
+            continue
+        asked = submission.held.retry_after or 0.0
+        tell(Said(f"no job of this run is under way: trying again in {max(pause, asked):g} s"))
+        time.sleep(max(pause, asked))
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    wait(built, client=client, poll_seconds=poll_seconds, progress=tell)
+
+
+def _ended(built: Run) -> int:
+    return sum(1 for attempt in built.attempts() if attempt.stage in {"ended", "fetched"})

@@ -1,0 +1,125 @@
+"""The result of a run: each source row with its answer, streamed in source order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batchkit.errors import CapabilityError
+from batchkit.fold import tally
+from batchkit.joined import JoinedRows, run_outcomes
+from batchkit.tables.written import write_csv, write_jsonl, write_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from batchkit.outcome import Status
+    from batchkit.rundir import Run
+
+__all__ = ["Results"]
+
+
+class Results:
+    """One row per source row, in source order: the source's columns, then the answer's.
+
+    Nothing is held in memory until a method asks for it; `to_parquet`, `to_jsonl`, `to_csv` and
+    the Arrow stream (`__arrow_c_stream__`) never hold more than a window. A row whose job has not
+    ended has the status `pending`; `collect` again, later, for the rest.
+    """
+
+    def __init__(self, run: Run, source: Literal["table", "carried"] = "table") -> None:
+        self.run = run
+        self._rows = JoinedRows(run, source)
+        self.schema = self._rows.schema
+
+    def __len__(self) -> int:
+        return self.run.shards.rows
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n:,} {status}" for status, n in self.tally().items() if n)
+        return f"Results({str(self.run.folder)!r}: {len(self):,} rows, {counts or 'none'})"
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The rows for whoever reads Arrow: `polars.from_arrow`, DuckDB, pyarrow."""
+        return self.reader().__arrow_c_stream__(requested_schema)
+
+    def tally(self) -> Mapping[Status, int]:
+        """Rows by status; they add up to the number of rows."""
+        return tally([run_outcomes(self.run, shard) for shard in self.run.shards.shards])
+
+    def reader(self) -> pa.RecordBatchReader:
+        """The rows as a stream of record batches."""
+        return pa.RecordBatchReader.from_batches(self.schema, self._rows.batches())
+
+    def to_arrow(self) -> pa.Table:
+        """All rows as one Arrow table."""
+        return self.reader().read_all()
+
+    def to_pandas(self) -> Any:
+        """All rows as a pandas DataFrame, with the dtypes and the index of the one it came from."""
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> Any:
+        """All rows as a Polars DataFrame; needs polars."""
+        try:
+            import polars as pl  # noqa: PLC0415  # optional, and only here
+        except ImportError:
+            message = "to_polars needs polars: pip install polars"
+            raise CapabilityError(message) from None
+        return pl.from_arrow(self.to_arrow())
+
+    def to_parquet(self, path: str | Path | None = None) -> Path:
+        """Write the rows to a file (`.parquet`) or a new folder of files; returns the path.
+
+        Without a path, to `results/` in the run directory, which is written anew.
+        """
+        own = self.run.folder / "results"
+        return write_parquet(self.reader(), path or own, may_replace=path is None)
+
+    def to_jsonl(self, path: str | Path) -> Path:
+        """Write one JSON object per row: dates in ISO 8601, decimals as text, NaN as null."""
+        return write_jsonl(self.reader(), path)
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write CSV with a header; lists, structs and vectors as JSON text."""
+        return write_csv(self.reader(), path)
+
+    def embeddings(self) -> NDArray[np.float32]:
+        """The vectors as a float32 array of shape (rows, dimensions), NaN where there is none."""
+        name = f"{self.run.definition.layout.prefix}embedding"
+        if name not in self.schema.names:
+            message = "this run generates text: it has no embeddings"
+            raise CapabilityError(message)
+        vectors: NDArray[np.float32] | None = None
+        row = 0
+        for batch in self._rows.batches():
+            column = batch.column(name)
+            present = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+            values = _matrix(column, len(present))
+            if vectors is None and len(present):
+                vectors = np.full((len(self), values.shape[1]), np.nan, np.float32)
+            if vectors is not None and len(present):
+                if values.shape[1] != vectors.shape[1]:
+                    raise _uneven(values.shape[1], vectors.shape[1])
+                vectors[row + present] = values
+            row += batch.num_rows
+        return np.empty((len(self), 0), np.float32) if vectors is None else vectors
+
+
+def _matrix(column: pa.Array, rows: int) -> NDArray[np.float32]:
+    """The vectors of a list column that are there, as one array; they must be equally long."""
+    lengths = np.unique(pc.drop_null(pc.list_value_length(column)).to_numpy())
+    if len(lengths) > 1:
+        raise _uneven(*lengths[:2].tolist())
+    values = pc.list_flatten(column).to_numpy()
+    return values.reshape(rows, -1)
+
+
+def _uneven(one: int, other: int) -> CapabilityError:
+    return CapabilityError(f"vectors of {one} and of {other} values do not make one array")

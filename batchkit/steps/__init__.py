@@ -1,0 +1,1 @@
+"""The verbs: each reads the run directory and adds to it; they meet nowhere else."""

@@ -1,0 +1,190 @@
+"""Build: a table and a spec become request files, with the rows that go with them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from batchkit import durable
+from batchkit.display.live import shown
+from batchkit.draft import Choices, Draft
+from batchkit.engines import engine_named
+from batchkit.errors import BadKeysError, RunChangedError, SetupError
+from batchkit.events import Built, Said
+from batchkit.key import BadKey, bad_keys, wire_keys
+from batchkit.layout import Layout
+from batchkit.rundir import Run
+from batchkit.staging import finish_build
+from batchkit.tasks import BAD_KEYS_NAME, BUILD_FOLDER, BuildTask, run_build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from batchkit.definition import Definition
+    from batchkit.draft import OnBadKey
+    from batchkit.engines import Engine
+    from batchkit.events import Progress
+    from batchkit.specs.spec import Spec
+    from batchkit.tables.opened import TableLike
+    from batchkit.tables.pinned import Piece
+    from batchkit.tasks import BuildResult
+
+__all__ = ["build"]
+
+_TASK_BYTES = 64_000_000
+_NAMED_KEYS = 20
+
+
+def build(  # noqa: PLR0913  # what a run is, by keyword
+    table: TableLike,
+    spec: Spec | None,
+    *,
+    key: str | Sequence[str] | None = None,
+    into: str | Path | None = None,
+    target: str | None = None,
+    model: str | None = None,
+    carry: Sequence[str] | None = None,
+    on_bad_key: OnBadKey = "raise",
+    limits: Mapping[str, float] | None = None,
+    prefix: str = "",
+    flatten: bool = True,
+    provenance: bool = False,
+    raw: bool = False,
+    engine: str | Engine = "local",
+    progress: Progress | None = None,
+) -> Run:
+    """Turn each row of a table into a request, in a run directory; nothing is sent.
+
+    `key` names the column (or columns) that name rows: unique, not null; without it rows are
+    numbered. `into` is the directory, a new one under `./runs` when left out; building into a
+    directory that holds the same run goes on where it stopped, a different one is refused with
+    what changed. `target` is "inline" or "file"; None picks. `spec=None` takes a ready request
+    file and needs `model`. `limits` overrides what a shard may hold (`max_bytes`, `max_rows`,
+    `max_tokens`, …). `carry` names columns of a Parquet table to copy into the run; the others are
+    read again from the files, which must not change. `on_bad_key="reject"` turns rows with
+    unusable keys into `rejected` rows. `prefix`, `flatten`, `provenance` and `raw` choose the
+    result's columns.
+
+    Raises RowsError for a table, key or template that does not fit, SetupError for the rest.
+    """
+    choices = Choices(
+        key=(key,) if isinstance(key, str) else tuple(key or ()),
+        carry=tuple(carry or ()),
+        on_bad_key=on_bad_key,
+        target=target,
+        limits=limits or {},
+        layout=Layout(prefix, flatten, provenance, raw),
+    )
+    draft = _draft(table, spec, model, choices)
+    run = Run(_folder(into, table))
+    with shown(progress) as tell, run.hold():
+        if not _exists(run, draft):
+            tell(Said(f"run directory: {run.folder}"))
+            run.define(draft.define(run.folder))
+        if not run.is_built:
+            _build(run, draft.spec, engine, tell)
+    return run
+
+
+def _draft(table: TableLike, spec: Spec | None, model: str | None, choices: Choices) -> Draft:
+    if spec is not None:
+        if model is not None:
+            message = "model= goes with spec=None; a spec names its own model"
+            raise SetupError(message)
+        return Draft.of_table(table, spec, choices)
+    if model is None or not isinstance(table, str | Path):
+        message = "spec=None sends a ready request file: give its path, and model="
+        raise SetupError(message)
+    return Draft.of_requests(table, model, choices)
+
+
+def _folder(into: str | Path | None, table: TableLike) -> Path:
+    if into is not None:
+        return Path(into).expanduser()
+    stem = Path(str(table)).name.partition(".")[0] if isinstance(table, str | Path) else "table"
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "table"
+    return Path("runs") / f"{name}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _exists(run: Run, draft: Draft) -> bool:
+    """Whether this very run is there; one that never got built is not, and gives way.
+
+    RunChangedError when the directory holds another run that may have been sent.
+    """
+    if not run.is_defined:
+        return False
+    try:
+        run.definition.check_same(draft.same_as(run.definition))
+    except RunChangedError:
+        if run.is_built:
+            raise
+        shutil.rmtree(run.folder / BUILD_FOLDER, ignore_errors=True)
+        return False
+    return True
+
+
+def _build(run: Run, spec: Spec, engine: str | Engine, tell: Progress) -> None:
+    definition = run.definition
+    _check_keys(run, definition)
+    tasks = _tasks(run, definition, spec)
+    results: list[BuildResult] = []
+    rows = 0
+    tell(Built(0, definition.table.rows, run.folder))
+    for result in engine_named(engine).map(run_build, tasks):
+        results.append(result)
+        rows += sum(shard.rows for shard in result.shards)
+        tell(Built(rows, definition.table.rows, run.folder))
+    shards = finish_build(run, tasks, results)
+    if shards.rejected:
+        said = f"{shards.rejected:,} of {shards.rows:,} rows could not become requests"
+        tell(Said(f"{said}: see {run.folder / 'rejected.jsonl'}", is_warning=True))
+
+
+def _check_keys(run: Run, definition: Definition) -> None:
+    """Refuse keys that cannot name rows, or note them for the tasks to reject."""
+    if not definition.key:
+        return
+    found = bad_keys(lambda: _keys(run, definition), run.folder)
+    if found.num_rows == 0:
+        return
+    if definition.on_bad_key == "raise":
+        message = (
+            f"{found.num_rows:,} of {definition.table.rows:,} rows have no key of their own in "
+            f"{', '.join(definition.key)}; nothing was sent. Mend the rows, choose another key, or "
+            "reject them (on_bad_key='reject'). The first of them:"
+        )
+        first = found.slice(0, _NAMED_KEYS).to_pylist()
+        raise BadKeysError(message, [BadKey(**bad) for bad in first])
+    durable.make_folder(run.folder / BUILD_FOLDER)
+    with durable.whole_file(run.folder / BUILD_FOLDER / BAD_KEYS_NAME) as file:
+        pq.write_table(found, file, compression="zstd")
+
+
+def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
+    row = 0
+    for batch in definition.table.batches(run.folder, definition.key):
+        yield row, wire_keys(batch.columns)
+        row += batch.num_rows
+
+
+def _tasks(run: Run, definition: Definition, spec: Spec) -> list[BuildTask]:
+    """Groups that follow one another, together large enough to fill a shard."""
+    enough = max(_TASK_BYTES, definition.limits.shard_bytes)
+    bundles: list[list[Piece]] = []
+    size = 0.0
+    for piece in definition.table.pieces():
+        if not bundles or size >= enough:
+            bundles.append([])
+            size = 0.0
+        bundles[-1].append(piece)
+        size += piece.estimated_bytes
+    folder = str(run.folder)
+    return [BuildTask(folder, i, tuple(bundle), spec) for i, bundle in enumerate(bundles)]

@@ -1,0 +1,1 @@
+"""How requests travel: inlined in the call that creates the job, or in an uploaded file."""

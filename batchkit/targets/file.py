@@ -1,0 +1,48 @@
+"""Requests in an uploaded file: for runs of any size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchkit.service.client import Gemini
+    from batchkit.service.files import File
+    from batchkit.service.job import BatchJob
+    from batchkit.targets.parcel import Parcel
+
+__all__ = ["create_from_file", "stage_file"]
+
+_MIME_TYPE = "application/jsonl"
+
+
+def stage_file(client: Gemini, parcel: Parcel) -> dict[str, Any]:
+    """Upload the request file, or take the upload that an interrupted driver left behind."""
+    file = _left_behind(client, parcel) if parcel.may_exist else None
+    file = file or client.files.upload(
+        parcel.path,
+        display_name=parcel.display_name,
+        mime_type=_MIME_TYPE,
+        on_progress=parcel.on_progress,
+    )
+    expires = file.expiration_time.timestamp() if file.expiration_time else None
+    return {"file": file.name, "bytes": file.bytes, "expires": expires}
+
+
+def _left_behind(client: Gemini, parcel: Parcel) -> File | None:
+    same = (
+        file
+        for file in client.files.list_all()
+        if file.display_name == parcel.display_name and file.sha256 == parcel.sha256
+    )
+    return next((file for file in same if file.is_active), None)
+
+
+def create_from_file(client: Gemini, parcel: Parcel, staged: Mapping[str, Any] | None) -> BatchJob:
+    """Create the job that reads the uploaded file."""
+    name = (staged or {})["file"]
+    create = (
+        client.batches.create if parcel.kind == "generate" else client.batches.create_embeddings
+    )
+    return create(parcel.model, file_name=name, display_name=parcel.display_name)

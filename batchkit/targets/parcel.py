@@ -1,0 +1,30 @@
+"""One shard on its way: its request file and what the service is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from batchkit.wire import Kind
+
+__all__ = ["Parcel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The requests in `path` for one job; `display_name` is how the job is found again.
+
+    `may_exist` says that an earlier attempt may have left an upload of this name behind.
+    """
+
+    path: Path
+    kind: Kind
+    model: str
+    display_name: str
+    sha256: str
+    may_exist: bool = False
+    on_progress: Callable[[int, int], None] | None = None
