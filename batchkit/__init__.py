@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchJob",
-    "BatchkitError",
     "Batches",
+    "BatchkitError",
     "CompletionStats",
     "File",
     "FileList",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 import math
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -19,6 +20,7 @@ __all__ = [
     "dumps_readable",
     "dumps_sorted",
     "dumps_with",
+    "fault",
     "is_list",
     "is_object",
     "lines",
@@ -67,6 +69,24 @@ def _foreign(value: Any) -> Any:
 def loads(text: bytes | str) -> Any:
     """The value of one JSON text; ValueError when it is not JSON (NaN and a BOM are not)."""
     return orjson.loads(text)
+
+
+def fault(text: bytes) -> tuple[str, str]:
+    """Path and reason of what keeps a text that `loads` refused from being JSON."""
+    try:
+        loads(text)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return "$", "nothing is wrong with it"
+    if "unexpected end of data" in reason:
+        return "$", "the line ends in the middle of its JSON"
+    try:
+        # The standard library reads NaN and Infinity, which others write and JSON has not.
+        found = unwritable(json.loads(text))
+    except (ValueError, RecursionError):
+        found = None
+    return found or ("$", f"not JSON: {reason}")
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from batchkit.fields import Service
     from batchkit.wire import Dialect
 
-__all__ = ["check_request"]
+__all__ = ["SDK_ROLES", "check_request"]
 
 # https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage
 # shows "Please use a valid role: user, model."
 _ROLES = ("user", "model")
-_SDK_ROLES = {"assistant": "model", "ai": "model", "human": "user"}
+SDK_ROLES = {"assistant": "model", "ai": "model", "human": "user"}
 _CONTENT_ROLES = (*_ROLES, "function", "tool")
 
 
@@ -65,7 +65,7 @@ def _contents(body: Mapping[str, Any], _: Service, path: str) -> Iterator[Proble
 
 def _role(role: Any, path: str) -> Iterator[Problem]:
     if isinstance(role, str) and role not in _CONTENT_ROLES:
-        remedy = f"use {_SDK_ROLES.get(role.lower(), 'user or model')}"
+        remedy = f"use {SDK_ROLES.get(role.lower(), 'user or model')}"
         yield Problem("error", "bad-role", path, f"the role {role!r} is refused", remedy)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batchkit.fields import Field
 
-__all__ = ["Problem", "check_body"]
+__all__ = ["Problem", "check_body", "field_home"]
 
 # The messages in which a field that stands in the wrong place is looked for.
 _HOMES = frozenset(
@@ -128,7 +128,7 @@ class _Walk:
         other: Service = "vertex" if self.service == "gemini" else "gemini"
         if name == "config":
             return _error("sdk-config", place, "unknown field", _SDK_CONFIG)
-        home = self.home(name)
+        home = field_home(name, self.service, self.root)
         if home is not None:
             return _error("misplaced-field", place, "unknown field", f"did you mean {home}?")
         if name in (field_table(other).message(type_name) or {}):
@@ -139,25 +139,26 @@ class _Walk:
         remedy = f"did you mean {near}?" if near else "the service refuses fields it does not know"
         return _error("unknown-field", place, "unknown field", remedy)
 
-    def home(self, name: str) -> str | None:
-        """The path from the request to the nearest message that has this field."""
-        table = field_table(self.service)
-        queue: deque[tuple[str, str]] = deque([(self.root, "")])
-        seen = {self.root}
-        while queue:
-            type_name, prefix = queue.popleft()
-            fields = table.message(type_name) or {}
-            if name in fields:
-                return f"{prefix}{fields[name].name}"
-            for spelled, field in fields.items():
-                if spelled != field.name:
-                    continue
-                repeated = jsonl.is_list(field.type)
-                inner = field.type[0] if repeated else field.type
-                if isinstance(inner, str) and inner in _HOMES and inner not in seen:
-                    seen.add(inner)
-                    queue.append((inner, f"{prefix}{field.name}{'[]' if repeated else ''}."))
-        return None
+
+def field_home(name: str, service: Service, request_type: str) -> str | None:
+    """The path from a request to the nearest message that has this field, None without one."""
+    table = field_table(service)
+    queue: deque[tuple[str, str]] = deque([(request_type, "")])
+    seen = {request_type}
+    while queue:
+        type_name, prefix = queue.popleft()
+        fields = table.message(type_name) or {}
+        if name in fields:
+            return f"{prefix}{fields[name].name}"
+        for spelled, field in fields.items():
+            if spelled != field.name:
+                continue
+            repeated = jsonl.is_list(field.type)
+            inner = field.type[0] if repeated else field.type
+            if isinstance(inner, str) and inner in _HOMES and inner not in seen:
+                seen.add(inner)
+                queue.append((inner, f"{prefix}{field.name}{'[]' if repeated else ''}."))
+    return None
 
 
 def _check_enum(value: Any, enum: tuple[str, ...], path: str) -> Iterator[Problem]:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from batchkit import jsonl
 from batchkit.errors import SetupError
 
-__all__ = ["as_rest", "as_system", "model_name", "split_config"]
+__all__ = ["as_rest", "as_system", "model_name", "split_config", "split_sdk_config"]
 
 # What google-genai's config object holds that is no part of generationConfig on the wire, and
 # what never leaves the SDK.
 _BESIDE = ("systemInstruction", "tools", "toolConfig", "safetySettings", "cachedContent", "labels")
+_CAMEL: Mapping[str, str] = MappingProxyType(
+    {
+        "system_instruction": "systemInstruction",
+        "tool_config": "toolConfig",
+        "safety_settings": "safetySettings",
+        "cached_content": "cachedContent",
+        "http_options": "httpOptions",
+        "automatic_function_calling": "automaticFunctionCalling",
+        "should_return_http_response": "shouldReturnHttpResponse",
+    }
+)
 _SDK_ONLY = ("httpOptions", "automaticFunctionCalling", "shouldReturnHttpResponse")
 
 
@@ -52,8 +64,12 @@ def split_config(config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     if not jsonl.is_object(plain):
         message = f"config is a {type(config).__name__}: give a mapping or an SDK's config object"
         raise SetupError(message)
-    if not hasattr(config, "model_dump"):
-        return plain, {}
+    return split_sdk_config(plain) if hasattr(config, "model_dump") else (plain, {})
+
+
+def split_sdk_config(plain: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The dumped config of an SDK taken apart: generation config, and what stands beside it."""
+    plain = {_CAMEL.get(name, name): value for name, value in plain.items()}
     beside = {name: plain[name] for name in _BESIDE if name in plain}
     kept = {name: value for name, value in plain.items() if name not in {*_BESIDE, *_SDK_ONLY}}
     if "systemInstruction" in beside:

@@ -57,7 +57,7 @@ def key_and_body(item: Any) -> tuple[str | None, Any]:
     key = item.get("key")
     if isinstance(key, int) and not isinstance(key, bool):
         key = str(key)
-    body = item.get("request", item)
+    body = item.get("request", {name: value for name, value in item.items() if name != "key"})
     return (key if isinstance(key, str) else None), body
 
 

@@ -1,0 +1,31 @@
+"""Check: would the service take this request file? Offline, before hours are spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchkit.file_check import check_file
+from batchkit.request_check import Report, check_lines, dialect_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["check"]
+
+
+def check(lines: str | Path | Iterable[bytes | str], *, dialect: str | None = None) -> Report:
+    """Check a request file, or its lines, against the service that is to read it.
+
+    `dialect` is one of gemini-generate, gemini-embed, vertex-generate, vertex-embed,
+    vertex-embed-legacy; without it, that of the first line. Each problem has its line, key, path
+    and remedy. Nothing is sent anywhere.
+    """
+    known = dialect_named(dialect) if dialect else None
+    if isinstance(lines, str | Path):
+        return check_file(Path(lines), known)
+    return check_lines((_as_bytes(line) for line in lines), known)
+
+
+def _as_bytes(line: bytes | str) -> bytes:
+    return line.encode() if isinstance(line, str) else line
