@@ -1,0 +1,28 @@
+"""A stand-in for Google's Gemini Developer API on localhost, as strict as the service.
+
+    serve          starts one; returns an Emulator
+    Emulator       its url, api_key, clock, environment and stats
+    Clock          its time, which a test can move
+    Limits         the documented limits, which a test can shrink
+    echo           the default answerer
+    AnswerError    what an answerer raises to refuse a request
+
+What `serve(on_effect=)` hears of: upload.started, upload.received, upload.cancelled, file.created,
+file.deleted, batch.created, batch.processed (it succeeded or failed), batch.expired,
+batch.cancelled, batch.deleted, call.answered.
+
+It imports nothing from the rest of batchkit, which is tested against it.
+
+A request goes server (sockets) -> routes (key, path) -> a service (uploads, files, batches,
+interactive, models, control) -> state (SQLite) and blobs (contents). Bodies become messages in
+protojson and messages. A job's input becomes rows in intake; life moves jobs by the clock; output
+answers the rows through answering and an answerer (echo, with embedding and structure).
+"""
+
+from batchkit.emulator.clock import Clock
+from batchkit.emulator.echo import echo
+from batchkit.emulator.emulator import Emulator, serve
+from batchkit.emulator.errors import AnswerError
+from batchkit.emulator.limits import Limits
+
+__all__ = ["AnswerError", "Clock", "Emulator", "Limits", "echo", "serve"]

@@ -1,0 +1,70 @@
+"""What the emulator tells and obeys beyond Google's API: statistics and the clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from batchkit.emulator.clock import timestamp
+from batchkit.emulator.errors import ApiError, Rpc
+from batchkit.emulator.exchange import Reply, Request, json_reply
+from batchkit.emulator.routes import Route
+
+if TYPE_CHECKING:
+    from batchkit.emulator.interactive import Interactive
+    from batchkit.emulator.life import Life
+    from batchkit.emulator.workspace import Workspace
+
+__all__ = ["Control"]
+
+
+class Control:
+    """The `/_emulator/` calls; they need no API key."""
+
+    def __init__(self, workspace: Workspace, life: Life, interactive: Interactive) -> None:
+        self._workspace = workspace
+        self._life = life
+        self._interactive = interactive
+
+    def routes(self) -> tuple[Route, ...]:
+        """What this service answers."""
+        return (
+            Route("GET", "/_emulator/stats", self._stats, frozenset({"requests"}), open=True),
+            Route("POST", "/_emulator/clock", self._advance, open=True),
+        )
+
+    def stats(self, *, requests: bool = True) -> dict[str, Any]:
+        """What there is, and what was paid.
+
+        `jobs` by state; `files` and `bytes` that have not expired; `calls` answered at once, by
+        method; `requests`: how often each wire key was processed, keyless rows under "".
+        """
+        self._life.settle()
+        now = self._workspace.clock.nanoseconds()
+        states = Counter(f"BATCH_STATE_{job.state_at(now)}" for job in self._life.jobs.all())
+        stats: dict[str, Any] = {
+            "now": timestamp(now),
+            "jobs": dict(states),
+            "files": self._life.files.count(),
+            "bytes": self._life.files.stored_bytes(),
+            "calls": self._interactive.calls(),
+        }
+        return stats | ({"requests": self._life.jobs.processed()} if requests else {})
+
+    def _stats(self, request: Request) -> Reply:
+        return json_reply(self.stats(requests=request.query.get("requests") != "0"))
+
+    def _advance(self, request: Request) -> Reply:
+        try:
+            seconds = orjson.loads(request.body.read(self._workspace.limits.inline_bytes))[
+                "advance"
+            ]
+            self._workspace.clock.advance(seconds)
+        except (ValueError, TypeError, KeyError):
+            text = 'A body {"advance": seconds} is expected, seconds at least 0.'
+            raise ApiError(Rpc.INVALID_ARGUMENT, text) from None
+        with self._workspace.state.transaction():
+            pass  # keeps the instant, for a restart
+        return json_reply({"now": timestamp(self._workspace.clock.nanoseconds())})

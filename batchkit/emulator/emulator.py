@@ -1,0 +1,188 @@
+"""An emulator: all services on one port, started and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from batchkit.emulator.answering import Answerer, Answering
+from batchkit.emulator.batches import Batches
+from batchkit.emulator.blobs import Blobs
+from batchkit.emulator.clock import Clock
+from batchkit.emulator.control import Control
+from batchkit.emulator.echo import echo
+from batchkit.emulator.files import Files
+from batchkit.emulator.interactive import Interactive
+from batchkit.emulator.jobs import Jobs
+from batchkit.emulator.life import Life
+from batchkit.emulator.limits import Limits
+from batchkit.emulator.models import Models
+from batchkit.emulator.routes import Route, Router
+from batchkit.emulator.server import Server
+from batchkit.emulator.state import State
+from batchkit.emulator.uploads import Uploads
+from batchkit.emulator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    Effect = Callable[[str, str], None]
+
+__all__ = ["Emulator", "serve"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How an emulator behaves; `serve` says what each means."""
+
+    folder: str | Path | None
+    seed: int
+    clock: Clock
+    job_seconds: float
+    pending_seconds: float
+    api_key: str
+    answerer: Answerer
+    limits: Limits
+    models: tuple[str, ...]
+    on_effect: Effect
+
+
+class Emulator:
+    """A running emulator; leaving its `with` block, or `close`, stops it.
+
+    `url` is where it answers, `api_key` what it wants to hear, `clock` the time it goes by,
+    `folder` where it keeps everything.
+    """
+
+    def __init__(self, server: Server, options: _Options) -> None:
+        self.url = server.url
+        self.api_key = options.api_key
+        self.clock = options.clock
+        with contextlib.ExitStack() as opened:
+            folder = options.folder or opened.enter_context(tempfile.TemporaryDirectory())
+            self.folder = Path(folder)
+            blobs = Blobs(self.folder / "blobs")  # makes the folder, too
+            state = State(self.folder / "state.sqlite", self.clock, options.seed)
+            opened.callback(state.close)
+            opened.callback(server.close)
+            workspace = Workspace(
+                state=state,
+                blobs=blobs,
+                clock=self.clock,
+                limits=options.limits,
+                url=server.url,
+                seed=options.seed,
+                effect=options.on_effect,
+            )
+            self._control, routes = _services(workspace, options)
+            server.start(Router(routes, options.api_key))
+            self._opened = opened.pop_all()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that point Google's clients here, and away from anywhere else.
+
+        The empty and false ones undo what the surroundings may say: google-genai prefers
+        GOOGLE_API_KEY, and goes to Vertex AI when told to.
+        """
+        return {
+            "GOOGLE_GEMINI_BASE_URL": self.url,
+            "GEMINI_API_KEY": self.api_key,
+            "GOOGLE_API_KEY": "",
+            "GOOGLE_GENAI_USE_VERTEXAI": "false",
+            "GOOGLE_GENAI_USE_ENTERPRISE": "false",
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """What `GET /_emulator/stats` says: jobs by state, files, bytes, calls, requests."""
+        return self._control.stats()
+
+    def close(self) -> None:
+        """Stop answering and cut open connections; a temporary folder is deleted."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    folder: str | Path | None = None,
+    seed: int = 0,
+    clock: Clock | None = None,
+    job_seconds: float = 0.0,
+    pending_seconds: float = 0.0,
+    api_key: str = "emulator-key",
+    answerer: Answerer | None = None,
+    limits: Limits | None = None,
+    models: Iterable[str] = (),
+    on_effect: Effect | None = None,
+) -> Emulator:
+    """Start an emulator of the Gemini Developer API in a thread of this process.
+
+    Port 0 is any free port. With a `folder` all that was acknowledged is there after a restart.
+    `seed` decides identifiers and order. A job waits `pending_seconds`, then runs `job_seconds`.
+    `models` are known beside the current ones; a name with "embed" in it makes embeddings.
+    `on_effect` hears a kind ("batch.created", …) and a name once a change is on disk and before
+    its reply is sent; when it raises ConnectionError the connection is cut instead.
+    """
+    options = _Options(
+        folder=folder,
+        seed=seed,
+        clock=clock or Clock(),
+        job_seconds=job_seconds,
+        pending_seconds=pending_seconds,
+        api_key=api_key,
+        answerer=answerer or echo,
+        limits=limits or Limits(),
+        models=tuple(models),
+        on_effect=on_effect or _unheard,
+    )
+    return Emulator(Server(host, port), options)
+
+
+def _unheard(_kind: str, _name: str) -> None:
+    """Nobody asked to be told of effects."""
+
+
+def _services(workspace: Workspace, options: _Options) -> tuple[Control, tuple[Route, ...]]:
+    """The services on one workspace, and the table of what they answer."""
+    files = Files(workspace)
+    uploads = Uploads(workspace, files)
+    models = Models(options.models)
+    answering = Answering(options.answerer, files.find_uri)
+    life = Life(workspace, Jobs(workspace.state), files, answering)
+    batches = Batches(
+        workspace,
+        life,
+        models,
+        pending_seconds=options.pending_seconds,
+        job_seconds=options.job_seconds,
+    )
+    interactive = Interactive(workspace, models, answering)
+    control = Control(workspace, life, interactive)
+    # What a killed process left half done belongs to nobody.
+    needed = {*files.blobs(), *uploads.blobs(), *life.blobs()}
+    workspace.blobs.delete(*(name for name in workspace.blobs.names() if name not in needed))
+    return control, (
+        *uploads.routes(),
+        *files.routes(life.settle),
+        *batches.routes(),
+        *interactive.routes(),
+        *models.routes(),
+        *control.routes(),
+    )

@@ -1,0 +1,123 @@
+"""One HTTP request and its reply, as values; the body is a stream that is read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from batchkit.emulator.errors import ApiError, Rpc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from io import BufferedIOBase
+    from pathlib import Path
+
+__all__ = ["Body", "FileSlice", "Reply", "Request", "json_reply"]
+
+_PIECE_BYTES = 1 << 18
+_CHUNK_LINE_BYTES = 1 << 10
+_JSON = ("Content-Type", "application/json; charset=UTF-8")
+
+
+class Body:
+    """A request's body on the wire, of a known length or in chunks.
+
+    Every method raises ConnectionError when the client is gone before the body's end.
+    """
+
+    def __init__(self, stream: BufferedIOBase, length: int | None) -> None:
+        """`length` is None when the body comes in chunks (RFC 9112, section 7.1)."""
+        self._stream = stream
+        self._pieces = self._chunked() if length is None else self._sized(length)
+
+    def pieces(self) -> Iterator[bytes]:
+        """What is left of the body, each piece as soon as it arrives."""
+        return self._pieces
+
+    def read(self, max_bytes: int) -> bytes:
+        """What is left of the body; ApiError 400 when it is longer than `max_bytes`."""
+        parts: list[bytes] = []
+        size = 0
+        for piece in self._pieces:
+            size += len(piece)
+            if size > max_bytes:
+                message = f"Request payload size exceeds the limit: {max_bytes} bytes."
+                raise ApiError(Rpc.INVALID_ARGUMENT, message)
+            parts.append(piece)
+        return b"".join(parts)
+
+    def drain(self) -> None:
+        """Read and drop what is left, so that the next request starts where it should."""
+        for _ in self._pieces:
+            pass
+
+    def _sized(self, length: int) -> Iterator[bytes]:
+        while length:
+            piece = self._stream.read1(min(length, _PIECE_BYTES))
+            if not piece:
+                message = f"the connection was cut {length} bytes before the end of the body"
+                raise ConnectionAbortedError(message)
+            length -= len(piece)
+            yield piece
+
+    def _chunked(self) -> Iterator[bytes]:
+        while length := self._chunk_length():
+            yield from self._sized(length)
+            self._line()
+        while self._line().strip():
+            pass  # trailer fields
+
+    def _chunk_length(self) -> int:
+        text = self._line().partition(b";")[0].strip()
+        try:
+            return int(text, 16)
+        except ValueError:
+            message = "malformed chunked transfer encoding"
+            raise ConnectionAbortedError(message) from None
+
+    def _line(self) -> bytes:
+        line = self._stream.readline(_CHUNK_LINE_BYTES)
+        if not line.endswith(b"\n"):
+            message = "the connection was cut inside a chunked body"
+            raise ConnectionAbortedError(message)
+        return line
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request; `headers` are by lower-case name, `variables` are those of the route's path."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Body
+    variables: Mapping[str, str]
+
+    def __getitem__(self, variable: str) -> str:
+        return self.variables[variable]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """Bytes `start` up to `stop` of a file."""
+
+    path: Path
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: its body is bytes, or a slice of a file that is sent without being loaded."""
+
+    status: int = 200
+    body: bytes | FileSlice = b"{}"
+    headers: tuple[tuple[str, str], ...] = (_JSON,)
+
+
+def json_reply(value: Any, *headers: tuple[str, str]) -> Reply:
+    """A successful reply with a JSON body."""
+    return Reply(body=orjson.dumps(value), headers=(_JSON, *headers))

@@ -1,0 +1,34 @@
+"""The documented limits of the Gemini Developer API, as values a test can shrink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+_GIBIBYTE = 1024**3
+_HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the service accepts and how long it keeps it.
+
+    `inline_bytes`, `file_bytes`, `storage_bytes`, `concurrent_jobs`, `file_seconds`,
+    `job_seconds`: https://ai.google.dev/gemini-api/docs/batch-api and
+    https://ai.google.dev/gemini-api/docs/files. `file_id_characters` and
+    `display_name_characters`: https://ai.google.dev/api/files. `output_seconds` is not
+    documented: the emulator keeps a job's output as long as any other file. `line_bytes` is
+    the emulator's own, so that a file without newlines does not fill the memory.
+    """
+
+    inline_bytes: int = 20_000_000
+    file_bytes: int = 2 * _GIBIBYTE
+    storage_bytes: int = 20 * _GIBIBYTE
+    concurrent_jobs: int = 100
+    file_seconds: float = 48 * _HOUR_SECONDS
+    output_seconds: float = 48 * _HOUR_SECONDS
+    job_seconds: float = 48 * _HOUR_SECONDS
+    file_id_characters: int = 40
+    display_name_characters: int = 512
+    line_bytes: int = 64 * 1024**2

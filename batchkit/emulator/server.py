@@ -1,0 +1,185 @@
+"""The HTTP server: sockets, keep-alive, bodies and replies; it knows no API."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from batchkit.emulator.errors import ApiError, Rpc
+from batchkit.emulator.exchange import Body, FileSlice, Reply, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Application = Callable[[Request], Reply]
+
+__all__ = ["Server"]
+
+_IDLE_SECONDS = 600.0
+_CLOSE_SECONDS = 10.0
+
+
+class Server:
+    """Serves an application on a local port, each connection in a daemon thread of its own.
+
+    The port is bound at once, requests are answered from `start` on. An application that raises
+    ConnectionError closes the connection without a reply.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._listener = _Listener((host, port), BaseHTTPRequestHandler)
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, name="batchkit-emulator", daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`."""
+        host, port = self._listener.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def start(self, application: Application) -> None:
+        """Begin to answer."""
+        self._listener.RequestHandlerClass = functools.partial(_Handler, application)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening, cut the open connections and wait for their threads."""
+        with contextlib.suppress(OSError):
+            self._listener.socket.shutdown(socket.SHUT_RDWR)  # wakes the accepting thread
+        if self._thread.is_alive():
+            self._listener.shutdown()
+        self._listener.server_close()
+        self._listener.cut_connections()
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._open: set[socket.socket] = set()
+        self._changed = threading.Condition()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._changed:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._changed:
+                self._open.discard(request)
+                self._changed.notify_all()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no error worth a traceback; everything else was answered."""
+
+    def cut_connections(self) -> None:
+        with self._changed:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._open, timeout=_CLOSE_SECONDS)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+    timeout = _IDLE_SECONDS
+
+    def __init__(self, application: Application, *connection: Any) -> None:
+        self._application = application
+        super().__init__(*connection)  # answers until the connection is closed
+
+    def answer(self) -> None:
+        """Answer one request and leave the connection at the start of the next, or closed."""
+        try:
+            request = self._request()
+            reply = self._application(request)
+            request.body.drain()
+            self._send(reply)
+        except ApiError as error:
+            self._refuse(error)
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    # The names by which http.server calls a method.
+    do_GET = do_HEAD = do_POST = answer  # noqa: N815
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
+
+    def _request(self) -> Request:
+        address = urlsplit(self.path)
+        return Request(
+            method="GET" if self.command == "HEAD" else self.command,
+            path=address.path,
+            query=dict(parse_qsl(address.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=Body(self.rfile, self._length()),
+            variables={},
+        )
+
+    def _length(self) -> int | None:
+        encoding = self.headers.get("Transfer-Encoding", "identity").lower()
+        if encoding == "chunked":
+            return None
+        text = self.headers.get("Content-Length", "0")
+        if encoding != "identity" or not (text.isascii() and text.isdigit()):
+            raise ApiError(Rpc.INVALID_ARGUMENT, "The length of the request body is not known.")
+        return int(text)
+
+    def _send(self, reply: Reply) -> None:
+        body = reply.body
+        length = body.stop - body.start if isinstance(body, FileSlice) else len(body)
+        self.send_response(reply.status)
+        for name, value in reply.headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self._send_body(body)
+        self.wfile.flush()
+
+    def _send_body(self, body: bytes | FileSlice) -> None:
+        if isinstance(body, bytes):
+            self.wfile.write(body)
+        elif body.stop > body.start:
+            self.wfile.flush()
+            with body.path.open("rb") as stream:
+                self.connection.sendfile(stream, body.start, body.stop - body.start)
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer a request whose body's end is not known: the connection cannot go on."""
+        self.close_connection = True
+        self._send(Reply(error.http_status, error.body()))
+
+    def handle_expect_100(self) -> bool:
+        """Ask for the body; the buffer must be flushed, or the client waits for it in vain."""
+        proceed = super().handle_expect_100()
+        self.wfile.flush()
+        return proceed
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the HTTP parser refuses, in Google's form instead of HTML."""
+        self.close_connection = True
+        text = message or explain or HTTPStatus(code).phrase
+        self._send(Reply(code, ApiError(code, text).body()))
+
+    def version_string(self) -> str:
+        """The `Server` header."""
+        return "batchkit-emulator"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
+        """Say nothing: the emulator's user reads its own output."""

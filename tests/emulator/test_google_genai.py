@@ -1,0 +1,221 @@
+"""google-genai, unmodified, as an independent witness that the emulator is faithful."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from google import genai
+from google.genai import errors, types
+
+from batchkit.emulator import serve
+
+from .client import MODEL, generate_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchkit.emulator import Clock, Emulator
+
+EMBEDDING = "gemini-embedding-001"
+
+
+@pytest.fixture(params=["v1", "v1beta"])
+def sdk(emulator: Emulator, request: pytest.FixtureRequest) -> Iterator[genai.Client]:
+    options = types.HttpOptions(base_url=emulator.url, api_version=request.param)
+    with genai.Client(api_key=emulator.api_key, http_options=options) as client:
+        yield client
+
+
+def lines_file(lines: list[dict[str, Any]]) -> io.BytesIO:
+    return io.BytesIO(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+
+
+def upload(sdk: genai.Client, lines: list[dict[str, Any]]) -> types.File:
+    config = types.UploadFileConfig(mime_type="jsonl", display_name="requests")
+    return sdk.files.upload(file=lines_file(lines), config=config)
+
+
+def uploaded(sdk: genai.Client, lines: list[dict[str, Any]]) -> str:
+    """The name of a new file."""
+    return upload(sdk, lines).name or ""
+
+
+def inline(text: str, key: str) -> types.InlinedRequest:
+    return types.InlinedRequest(
+        contents=text,
+        metadata={"key": key},
+        config=types.GenerateContentConfig(
+            temperature=0.5, system_instruction="Be brief.", response_mime_type="application/json"
+        ),
+    )
+
+
+def test_a_file_job_from_upload_to_download(sdk: genai.Client) -> None:
+    file = upload(sdk, [generate_line("a"), generate_line("b")])
+    assert file.state == types.FileState.ACTIVE
+    job = sdk.batches.create(
+        model=MODEL, src=file.name or "", config=types.CreateBatchJobConfig(display_name="genai")
+    )
+    assert job.state == types.JobState.JOB_STATE_PENDING
+    assert job.name
+    job = sdk.batches.get(name=job.name)
+    assert job.state == types.JobState.JOB_STATE_SUCCEEDED
+    assert job.display_name == "genai"
+    assert job.dest
+    assert job.dest.file_name
+    content = sdk.files.download(file=job.dest.file_name)
+    lines = [json.loads(line) for line in content.split(b"\n") if line]
+    assert {line["key"] for line in lines} == {"a", "b"}
+
+
+def test_an_upload_of_several_chunks_arrives_whole(sdk: genai.Client) -> None:
+    data = b"0123456789abcdef" * (20 * 1024 * 64)  # 20 MiB: three chunks of at most 8 MiB
+    file = sdk.files.upload(
+        file=io.BytesIO(data), config=types.UploadFileConfig(mime_type="text/plain")
+    )
+    assert file.size_bytes == len(data)
+
+
+def test_an_inline_job_brings_its_responses(sdk: genai.Client) -> None:
+    job = sdk.batches.create(model=MODEL, src=[inline("Hello", "a"), inline("World", "b")])
+    assert job.name
+    job = sdk.batches.get(name=job.name)
+    assert job.dest
+    responses = job.dest.inlined_responses
+    assert responses
+    assert {each.metadata["key"] for each in responses if each.metadata} == {"a", "b"}
+    for each in responses:
+        assert each.response
+        assert json.loads(each.response.text or "")
+
+
+def test_embedding_jobs_inline_and_by_file(sdk: genai.Client) -> None:
+    line = {
+        "key": "a",
+        "request": {"content": {"parts": [{"text": "x"}]}, "output_dimensionality": 4},
+    }
+    file = upload(sdk, [line])
+    contents = types.EmbedContentBatch(
+        contents=["one", "two"], config=types.EmbedContentConfig(output_dimensionality=8)
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=errors.ExperimentalWarning)
+        inline_job = sdk.batches.create_embeddings(
+            model=EMBEDDING, src=types.EmbeddingsBatchJobSource(inlined_requests=contents)
+        )
+        file_job = sdk.batches.create_embeddings(
+            model=EMBEDDING, src=types.EmbeddingsBatchJobSource(file_name=file.name)
+        )
+    assert inline_job.name
+    assert file_job.name
+    inline_job, file_job = (
+        sdk.batches.get(name=inline_job.name),
+        sdk.batches.get(name=file_job.name),
+    )
+    assert inline_job.dest
+    responses = inline_job.dest.inlined_embed_content_responses
+    assert responses
+    for each in responses:
+        assert each.response
+        assert each.response.embedding
+        assert len(each.response.embedding.values or []) == 8
+    assert file_job.dest
+    assert file_job.dest.file_name
+    answer = json.loads(sdk.files.download(file=file_job.dest.file_name))
+    assert len(answer["response"]["embedding"]["values"]) == 4
+
+
+def test_jobs_are_listed_over_three_pages(sdk: genai.Client) -> None:
+    names = [sdk.batches.create(model=MODEL, src=[inline("x", "a")]).name for _ in range(5)]
+    pager = sdk.batches.list(config=types.ListBatchJobsConfig(page_size=2))
+    assert [job.name for job in pager] == names[::-1]
+
+
+def test_jobs_are_cancelled_and_deleted(clock: Clock) -> None:
+    with serve(clock=clock, job_seconds=600) as emulator:
+        options = types.HttpOptions(base_url=emulator.url)
+        with genai.Client(api_key=emulator.api_key, http_options=options) as sdk:
+            job = sdk.batches.create(model=MODEL, src=[inline("x", "a")])
+            assert job.name
+            sdk.batches.cancel(name=job.name)
+            assert sdk.batches.get(name=job.name).state == types.JobState.JOB_STATE_CANCELLED
+            sdk.batches.delete(name=job.name)
+            with pytest.raises(errors.ClientError) as caught:
+                sdk.batches.get(name=job.name)
+            assert caught.value.code == 404
+
+
+def test_files_are_got_listed_and_deleted(sdk: genai.Client) -> None:
+    names = [upload(sdk, [generate_line("a")]).name for _ in range(3)]
+    assert [file.name for file in sdk.files.list()] == names[::-1]
+    assert names[0]
+    assert sdk.files.get(name=names[0]).display_name == "requests"
+    sdk.files.delete(name=names[0])
+    with pytest.raises(errors.ClientError) as caught:
+        sdk.files.get(name=names[0])
+    assert (caught.value.code, caught.value.status) == (403, "PERMISSION_DENIED")
+
+
+def test_the_output_file_cannot_be_got_as_reported(sdk: genai.Client) -> None:
+    job = sdk.batches.create(model=MODEL, src=uploaded(sdk, [generate_line("a")]))
+    assert job.name
+    dest = sdk.batches.get(name=job.name).dest
+    assert dest
+    assert dest.file_name
+    with pytest.raises(errors.ClientError, match="cannot be more than 40 characters"):
+        sdk.files.get(name=dest.file_name)
+
+
+def test_interactive_calls_and_models(sdk: genai.Client) -> None:
+    answer = sdk.models.generate_content(
+        model=MODEL,
+        contents="Why is the sky blue?",
+        config=types.GenerateContentConfig(
+            thinking_config=types.ThinkingConfig(include_thoughts=True, thinking_budget=10)
+        ),
+    )
+    assert answer.text == "Echo: Why is the sky blue?"
+    assert answer.usage_metadata
+    assert answer.usage_metadata.thoughts_token_count == 10
+    counted = sdk.models.count_tokens(model=MODEL, contents="four")
+    assert counted.total_tokens == 1
+    embedded = sdk.models.embed_content(model=EMBEDDING, contents=["a", "b"])
+    assert embedded.embeddings
+    assert [len(each.values or []) for each in embedded.embeddings] == [3072, 3072]
+    model = sdk.models.get(model=MODEL)
+    assert model.input_token_limit == 1_048_576
+    assert MODEL in {(each.name or "").removeprefix("models/") for each in sdk.models.list()}
+
+
+def test_a_schema_is_answered_with_a_parsed_value(sdk: genai.Client) -> None:
+    schema = {
+        "type": "OBJECT",
+        "properties": {"mood": {"type": "STRING", "enum": ["good", "bad"]}},
+        "required": ["mood"],
+    }
+    answer = sdk.models.generate_content(
+        model=MODEL,
+        contents="x",
+        config=types.GenerateContentConfig(
+            response_mime_type="application/json", response_schema=schema
+        ),
+    )
+    assert isinstance(answer.parsed, dict)
+    assert answer.parsed["mood"] in {"good", "bad"}
+
+
+def test_the_environment_alone_points_it_here(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "somebody-elses")
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    with genai.Client() as sdk:
+        job = sdk.batches.create(model=MODEL, src=uploaded(sdk, [generate_line("a")]))
+        assert job.name
+        assert sdk.batches.get(name=job.name).state == types.JobState.JOB_STATE_SUCCEEDED
