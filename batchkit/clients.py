@@ -56,7 +56,7 @@ def connect(
     # The key goes out as the header x-goog-api-key.
     session = AuthorizedSession(google.auth.api_key.Credentials(key))
     transport = Transport(session, url, retries=retries, timeout=timeout)
-    return Connection(transport, api_version, f"{urlsplit(url).netloc} {key}")
+    return Connection(transport, api_version, f"{urlsplit(url).hostname} {key}")
 
 
 def _refuse_vertex() -> None:
