@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from batchkit.service.client import Gemini
     from batchkit.service.files import File, FileList, Files
     from batchkit.service.job import BatchJob, CompletionStats, JobList, JobState
-    from batchkit.service.transport import Retries
     from batchkit.specs.embed import embed
     from batchkit.specs.generate import generate
     from batchkit.steps.build import build
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from batchkit.steps.read_responses import read_responses
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
+    from batchkit.transport import Retries
     from batchkit.validity import Problem
 
 __all__ = [
@@ -87,7 +87,7 @@ _HOMES = {
     "Problem": "validity",
     "Response": "outcome",
     "Results": "results",
-    "Retries": "service.transport",
+    "Retries": "transport",
     "Run": "rundir",
     "build": "steps.build",
     "check": "steps.check",

@@ -13,10 +13,10 @@ import google.auth.api_key
 from google.auth.transport.requests import AuthorizedSession
 
 from batchkit.errors import CapabilityError, CredentialsError, SetupError
-from batchkit.service.transport import Transport
+from batchkit.transport import Transport
 
 if TYPE_CHECKING:
-    from batchkit.service.transport import Retries
+    from batchkit.transport import Retries
 
 __all__ = ["Connection", "connect"]
 

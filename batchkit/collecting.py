@@ -72,13 +72,16 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     outcomes = folder / "outcomes" / f"{shard}-{attempt}.parquet"
     collection = _Collection(definition, asked, responses)
     schema = outcome_schema(definition.spec, definition.layout)
+    quarantine = outcomes.with_suffix(".quarantine.jsonl")
     with ExitStack() as stack:
-        aside = stack.enter_context(whole_file(outcomes.with_suffix(".quarantine.jsonl")))
+        aside = stack.enter_context(whole_file(quarantine))
         width = _range_rows(definition.spec)
         sorter = stack.enter_context(OutcomeSorter(schema, len(asked.keys), width, outcomes.parent))
         for batch in collection.batches(verdict, aside):
             sorter.add(batch)
         statuses = _write(outcomes, sorter, asked.rows, schema)
+    if quarantine.stat().st_size == 0:
+        quarantine.unlink()
     return {"lines": dict(collection.join.counts), "statuses": dict(statuses)}
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from batchkit.outcome import Status
 
 __all__ = ["ShardOutcomes", "tally"]
 
@@ -116,7 +115,7 @@ def _pending_row(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def tally(shards: Sequence[ShardOutcomes]) -> Mapping[Status, int]:
+def tally(shards: Sequence[ShardOutcomes]) -> Mapping[str, int]:
     """Rows by status over all shards, in the order of `STATUSES`, zeros included."""
     counts: Counter[str] = Counter()
     for shard in shards:

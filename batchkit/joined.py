@@ -8,37 +8,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchkit.fold import ShardOutcomes
-from batchkit.layout import ANSWER, PROVENANCE, ROW, outcome_schema, result_fields
+from batchkit.layout import ANSWER, PROVENANCE, ROW, result_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator
 
     import numpy as np
 
+    from batchkit.fold import ShardOutcomes
     from batchkit.rundir import Run, Shard
 
-__all__ = ["JoinedRows", "run_outcomes"]
+__all__ = ["JoinedRows"]
 
 _WINDOW_ROWS = 16_384
 
 
-def run_outcomes(run: Run, shard: Shard) -> ShardOutcomes:
-    """What became of the rows of one shard, over all attempts."""
-    schema = outcome_schema(run.definition.spec, run.definition.layout)
-    return ShardOutcomes(_outcome_paths(run, shard), schema, shard.first_row, shard.rows)
-
-
-def _outcome_paths(run: Run, shard: Shard) -> Mapping[int, Path]:
-    """The outcomes files of a shard by attempt; attempt 0 are the rows rejected by the build."""
-    numbers = [0, *(attempt.number for attempt in run.ledger.attempts(shard.name))]
-    paths = {number: run.outcomes_path(shard.name, number) for number in numbers}
-    return {number: path for number, path in paths.items() if path.exists()}
-
-
 class JoinedRows:
     """The rows of a run's result; `schema` is the source's columns and then ours.
+
+    `integers` names the whole-number columns among ours.
 
     `source="carried"` takes from the source only what travelled with the run. RunChangedError
     when the source's files are needed and are not what the run was built from.
@@ -55,7 +43,8 @@ class JoinedRows:
             definition.table.check_unchanged(run.folder)
         self._source_schema = schema
         ours = result_fields(schema, definition.spec, definition.layout)
-        self.schema = pa.schema([*schema, *ours], metadata=schema.metadata)
+        self.schema: pa.Schema = pa.schema([*schema, *ours], metadata=schema.metadata)
+        self.integers: list[str] = [field.name for field in ours if pa.types.is_integer(field.type)]
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows; each batch lies within one shard."""
@@ -66,7 +55,7 @@ class JoinedRows:
             while taken < batch.num_rows:
                 if shard is None or outcomes is None or position == shard.rows:
                     shard, position = next(shards), 0
-                    outcomes = run_outcomes(self._run, shard)
+                    outcomes = self._run.outcomes(shard)
                 count = min(batch.num_rows - taken, shard.rows - position, _WINDOW_ROWS)
                 window = batch.slice(taken, count)
                 yield self._joined(window, shard, outcomes, position)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchkit.display.live import shown
 from batchkit.events import Said
+from batchkit.rundir import Run
 from batchkit.service.client import Gemini
 from batchkit.steps.build import build
 from batchkit.steps.collect import collect
@@ -15,13 +17,11 @@ from batchkit.steps.wait import wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from batchkit.draft import OnBadKey
     from batchkit.engines import Engine
     from batchkit.events import Progress
     from batchkit.results import Results
-    from batchkit.rundir import Run
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
 
@@ -60,6 +60,8 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     submitted as jobs end.
     """
     with shown(progress) as tell:
+        if client is None and not _is_done(into):
+            client = Gemini()  # a missing key is said before the work, not after it
         built = build(
             table,
             spec,
@@ -77,17 +79,19 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             engine=engine,
             progress=tell,
         )
-        finish(built, client, (settle_seconds, poll_seconds), tell)
+        _finish(built, client, (settle_seconds, poll_seconds), tell)
         return collect(built, client=client, engine=engine, progress=tell)
 
 
-def finish(built: Run, client: Gemini | None, seconds: tuple[float, float], tell: Progress) -> None:
+def _finish(
+    built: Run, client: Gemini | None, seconds: tuple[float, float], tell: Progress
+) -> None:
     """Submit and wait until every shard has had its job and every job has ended.
 
     `seconds` are those to settle and to poll.
     """
     settle_seconds, poll_seconds = seconds
-    if all(attempt.stage == "fetched" for attempt in built.attempts()):
+    if _is_fetched(built):
         return
     client = client or Gemini()
     pause = _FIRST_PAUSE_SECONDS
@@ -105,6 +109,16 @@ def finish(built: Run, client: Gemini | None, seconds: tuple[float, float], tell
         time.sleep(max(pause, asked))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
     wait(built, client=client, poll_seconds=poll_seconds, progress=tell)
+
+
+def _is_done(into: str | Path | None) -> bool:
+    """Whether the directory holds a run that needs the service no more."""
+    existing = None if into is None else Run(Path(into).expanduser())
+    return existing is not None and existing.is_built and _is_fetched(existing)
+
+
+def _is_fetched(built: Run) -> bool:
+    return all(attempt.stage == "fetched" for attempt in built.attempts())
 
 
 def _ended(built: Run) -> int:

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchkit.display.html import table_html, tally_html
 from batchkit.errors import CapabilityError
-from batchkit.fold import tally
-from batchkit.joined import JoinedRows, run_outcomes
+from batchkit.joined import JoinedRows
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from batchkit.outcome import Status
     from batchkit.rundir import Run
 
 __all__ = ["Results"]
+
+_SHOWN_ROWS = 5
 
 
 class Results:
@@ -36,7 +37,7 @@ class Results:
     def __init__(self, run: Run, source: Literal["table", "carried"] = "table") -> None:
         self.run = run
         self._rows = JoinedRows(run, source)
-        self.schema = self._rows.schema
+        self.schema: pa.Schema = self._rows.schema
 
     def __len__(self) -> int:
         return self.run.shards.rows
@@ -45,13 +46,19 @@ class Results:
         counts = ", ".join(f"{n:,} {status}" for status, n in self.tally().items() if n)
         return f"Results({str(self.run.folder)!r}: {len(self):,} rows, {counts or 'none'})"
 
+    def _repr_html_(self) -> str:
+        """The tally and the first rows, for a notebook."""
+        first = next(iter(self._rows.batches()), None)
+        rows = first.slice(0, _SHOWN_ROWS).to_pylist() if first else []
+        return tally_html(str(self.run.folder), self.tally()) + table_html(self.schema.names, rows)
+
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The rows for whoever reads Arrow: `polars.from_arrow`, DuckDB, pyarrow."""
         return self.reader().__arrow_c_stream__(requested_schema)
 
-    def tally(self) -> Mapping[Status, int]:
+    def tally(self) -> Mapping[str, int]:
         """Rows by status; they add up to the number of rows."""
-        return tally([run_outcomes(self.run, shard) for shard in self.run.shards.shards])
+        return self.run.tally()
 
     def reader(self) -> pa.RecordBatchReader:
         """The rows as a stream of record batches."""
@@ -62,8 +69,17 @@ class Results:
         return self.reader().read_all()
 
     def to_pandas(self) -> Any:
-        """All rows as a pandas DataFrame, with the dtypes and the index of the one it came from."""
-        return self.to_arrow().to_pandas()
+        """All rows as a pandas DataFrame, with the dtypes and the index of the one it came from.
+
+        Token counts are of pandas' nullable Int64, since rows without an answer have none.
+        """
+        import pandas as pd  # noqa: PLC0415  # takes time to load, and not everybody uses it
+
+        table = self.to_arrow()
+        frame = table.to_pandas()
+        for name in self._rows.integers:
+            frame[name] = table.column(name).to_pandas(types_mapper=lambda _: pd.Int64Dtype()).array
+        return frame
 
     def to_polars(self) -> Any:
         """All rows as a Polars DataFrame; needs polars."""

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import socket
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,14 @@ import filelock
 
 from batchkit import durable, jsonl
 from batchkit.definition import Definition
+from batchkit.display.html import tally_html
 from batchkit.errors import RunDirectoryError, RunHeldError
+from batchkit.fold import ShardOutcomes, tally
+from batchkit.layout import outcome_schema
 from batchkit.ledger import Attempt, Fact, Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
 __all__ = ["Run", "Shard", "Shards", "open_run", "opened"]
 
@@ -71,12 +75,20 @@ class Run:
         self, folder: Path, observe: Sequence[Callable[[Attempt, Fact], None]] = ()
     ) -> None:
         self.folder = folder
-        self.ledger = Ledger(folder / "ledger", observe)
+        self.ledger: Ledger = Ledger(folder / "ledger", observe)
         self._definition: Definition | None = None
         self._shards: Shards | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        """The state of the run, for a notebook."""
+        if not self.is_built:
+            return tally_html(f"{self.folder}: not built to the end", {})
+        stages = Counter(attempt.stage for attempt in self.attempts())
+        said = ", ".join(f"{count} shards {stage}" for stage, count in stages.items())
+        return tally_html(f"{self.folder}: {said or 'nothing to send'}", self.tally())
 
     @property
     def is_defined(self) -> bool:
@@ -134,6 +146,18 @@ class Run:
     def outcomes_path(self, shard: str, attempt: int) -> Path:
         """What became of the rows of a shard in an attempt; attempt 0 is the build itself."""
         return self.folder / "outcomes" / f"{shard}-{attempt}.parquet"
+
+    def outcomes(self, shard: Shard) -> ShardOutcomes:
+        """What became of the rows of one shard, over all attempts so far."""
+        numbers = [0, *(attempt.number for attempt in self.ledger.attempts(shard.name))]
+        paths = {number: self.outcomes_path(shard.name, number) for number in numbers}
+        there = {number: path for number, path in paths.items() if path.exists()}
+        schema = outcome_schema(self.definition.spec, self.definition.layout)
+        return ShardOutcomes(there, schema, shard.first_row, shard.rows)
+
+    def tally(self) -> Mapping[str, int]:
+        """Rows by status; they add up to the number of rows, and `pending` ones are still open."""
+        return tally([self.outcomes(shard) for shard in self.shards.shards])
 
     def attempts(self) -> list[Attempt]:
         """The latest attempt at each shard that has requests, in source order."""

@@ -37,7 +37,7 @@ def batchkit() -> None:
     """
 
 
-for command in (
+for _command in (
     run,
     build,
     submit,
@@ -51,7 +51,7 @@ for command in (
     emulate,
     completion,
 ):
-    batchkit.add_command(command)
+    batchkit.add_command(_command)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from batchkit import jsonl
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ExitCode", "finish", "print_json"]
+__all__ = ["ExitCode", "code_for", "examples", "finish", "print_json"]
 
 
 class ExitCode(enum.Enum):
@@ -29,6 +29,11 @@ class ExitCode(enum.Enum):
     def __init__(self, code: int, meaning: str) -> None:
         self._value_ = code
         self.meaning = meaning
+
+
+def examples(lines: str) -> str:
+    """Examples for the end of a help text, each on its line."""
+    return "\b\nExamples:\n" + "".join(f"  {line}\n" for line in lines.rstrip().split("\n"))
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 import batchkit as bk
-from batchkit.cli.outcome import ExitCode, finish, print_json
+from batchkit.cli.outcome import ExitCode, examples, finish, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from batchkit.request_check import Report
 
 __all__ = ["check", "convert"]
@@ -29,34 +30,36 @@ _DIALECTS = (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples("""\
+batchkit check requests.jsonl
+zcat requests.jsonl.gz | batchkit check -
+""")
+)
 @click.argument("file")
 @click.option("--dialect", type=click.Choice(_DIALECTS), help="Which service reads it; found out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(file: str, dialect: str | None, as_json: bool) -> None:  # noqa: FBT001  # a click flag
-    r"""Check a request file offline; `-` reads standard input.
+def check(*, file: str, dialect: str | None, as_json: bool) -> None:
+    """Check a request file offline; `-` reads standard input.
 
     Names line, key, path and remedy of each problem. Exit code 3 when there are errors.
-
-    \b
-    batchkit check requests.jsonl
-    zcat requests.jsonl.gz | batchkit check -
     """
     with _input(file) as path:
         _tell(bk.check(path, dialect=dialect), as_json=as_json)
 
 
-@click.command()
+@click.command(
+    epilog=examples("""\
+batchkit convert bare.jsonl keyed.jsonl
+""")
+)
 @click.argument("source")
 @click.argument("to")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def convert(source: str, to: str, as_json: bool) -> None:  # noqa: FBT001  # a click flag
-    r"""Write a request file as keyed lines in UTF-8, then check it; `-` is standard input or output.
+def convert(*, source: str, to: str, as_json: bool) -> None:
+    """Write a request file as keyed lines in UTF-8, then check it; `-` is standard in- or output.
 
     Takes bare lines, a JSON array, UTF-16, a byte order mark; moves misplaced fields.
-
-    \b
-    batchkit convert bare.jsonl keyed.jsonl
     """
     with _input(source) as path, tempfile.TemporaryDirectory(prefix="batchkit-") as folder:
         target = Path(folder) / "out.jsonl" if to == "-" else Path(to)

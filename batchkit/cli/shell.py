@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from batchkit.cli.outcome import examples
+
 __all__ = ["completion"]
 
 _PLACES = {
@@ -14,17 +16,17 @@ _PLACES = {
 }
 
 
-@click.command()
+@click.command(
+    epilog=examples("""\
+batchkit completion bash >> ~/.bashrc
+batchkit completion zsh  >> ~/.zshrc
+batchkit completion fish > ~/.config/fish/completions/batchkit.fish
+""")
+)
 @click.argument("shell", type=click.Choice(list(_PLACES)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the completion script for a shell.
-
-    \b
-    batchkit completion bash >> ~/.bashrc
-    batchkit completion zsh  >> ~/.zshrc
-    batchkit completion fish > ~/.config/fish/completions/batchkit.fish
-    """
+    """Print the completion script for a shell."""
     made = get_completion_class(shell)
     if made is not None:
         click.echo(made(context.find_root().command, {}, "batchkit", "_BATCHKIT_COMPLETE").source())

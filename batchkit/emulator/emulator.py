@@ -59,12 +59,12 @@ class Emulator:
     """
 
     def __init__(self, server: Server, options: _Options) -> None:
-        self.url = server.url
-        self.api_key = options.api_key
-        self.clock = options.clock
+        self.url: str = server.url
+        self.api_key: str = options.api_key
+        self.clock: Clock = options.clock
         with contextlib.ExitStack() as opened:
             folder = options.folder or opened.enter_context(tempfile.TemporaryDirectory())
-            self.folder = Path(folder)
+            self.folder: Path = Path(folder)
             blobs = Blobs(self.folder / "blobs")  # makes the folder, too
             state = State(self.folder / "state.sqlite", self.clock, options.seed)
             opened.callback(state.close)

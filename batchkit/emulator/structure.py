@@ -35,7 +35,7 @@ class Draws:
 
     def __init__(self, seed: int, words: list[str]) -> None:
         self._state = seed & _64_BITS
-        self.words = words or ["answer"]
+        self.words: list[str] = words or ["answer"]
 
     def below(self, limit: int) -> int:
         """The next number from 0 up to and without `limit`."""

@@ -10,7 +10,7 @@ from batchkit.service.files import Files
 
 if TYPE_CHECKING:
     from batchkit.fields import Service
-    from batchkit.service.transport import Retries
+    from batchkit.transport import Retries
 
 __all__ = ["Gemini"]
 
@@ -37,8 +37,8 @@ class Gemini:
         self._connection = connect(
             api_key, base_url=base_url, api_version=api_version, retries=retries, timeout=timeout
         )
-        self.batches = Batches(self._connection)
-        self.files = Files(self._connection)
+        self.batches: Batches = Batches(self._connection)
+        self.files: Files = Files(self._connection)
 
     def __repr__(self) -> str:
         return f"Gemini(base_url={self._connection.transport.base_url!r})"

@@ -24,15 +24,15 @@ from batchkit.errors import (
     WaitTimeoutError,
 )
 from batchkit.service.job_json import read_integer, read_time
-from batchkit.service.transport import Call, connection_error
 from batchkit.service.upload import Upload, send_upload
+from batchkit.transport import Call, connection_error
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
     from batchkit.clients import Connection
-    from batchkit.service.transport import Transport
+    from batchkit.transport import Transport
 
 __all__ = ["File", "FileList", "Files"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from batchkit.errors import CapabilityError, InvalidRequestError
 from batchkit.service.job_json import read_job, read_job_list
-from batchkit.service.transport import Call
+from batchkit.transport import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from batchkit.service.job import BatchJob, JobList
-    from batchkit.service.transport import Transport
+    from batchkit.transport import Transport
     from batchkit.wire import Kind
 
 __all__ = ["GeminiBatches", "inlined"]

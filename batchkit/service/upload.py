@@ -14,12 +14,12 @@ import requests
 
 from batchkit import jsonl
 from batchkit.errors import ServiceError, ServiceFailureError
-from batchkit.service.transport import Call, connection_error, service_error
+from batchkit.transport import Call, connection_error, service_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from batchkit.service.transport import Transport
+    from batchkit.transport import Transport
 
 __all__ = ["Upload", "send_upload"]
 

@@ -115,8 +115,8 @@ class Transport:
         retries: Retries | None = None,
         timeout: tuple[float, float] = (10.0, 300.0),
     ) -> None:
-        self.base_url = base_url.rstrip("/")
-        self.retries = retries or Retries()
+        self.base_url: str = base_url.rstrip("/")
+        self.retries: Retries = retries or Retries()
         self._session = session
         self._timeout = timeout
 

@@ -1,0 +1,43 @@
+# What CI runs; each lane can be run alone. `just` lists them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+_list:
+    @just --list
+
+# Everything that must be green at every commit
+check: lint types imports test lowest readme notebooks
+
+# Style and rules of code, tests and scripts
+lint:
+    uv run --frozen ruff check .
+    uv run --frozen ruff format --check .
+
+# Strict types of the package, and of what it exports
+types:
+    uv run --frozen basedpyright
+    uv run --frozen basedpyright --verifytypes batchkit --ignoreexternal
+
+# Which module may import which
+imports:
+    uv run --frozen lint-imports
+
+# The tests, in random order
+test *args:
+    uv run --frozen pytest {{ args }}
+
+# The tests with the oldest dependencies that pyproject.toml allows
+lowest:
+    uv run --isolated --no-dev --group test --resolution lowest-direct --python 3.11 pytest -q -p no:randomly
+
+# Whether generated parts of the documentation are up to date
+readme:
+    uv run --frozen cog --check README.md docs/*.md
+
+# Whether the notebooks run, and give what is committed
+notebooks:
+    uv run --frozen python notebooks/execute.py --check
+
+# Run us and the peers on the same data
+bench *args:
+    uv run --frozen python -m benchmarks {{ args }}
