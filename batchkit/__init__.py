@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from batchkit.service.job import BatchJob, CompletionStats, JobList, JobState
     from batchkit.specs.embed import embed
     from batchkit.specs.generate import generate
+    from batchkit.specs.spec import Spec
     from batchkit.steps.build import build
     from batchkit.steps.check import check
     from batchkit.steps.collect import collect
@@ -56,6 +57,7 @@ __all__ = [
     "Results",
     "Retries",
     "Run",
+    "Spec",
     "build",
     "check",
     "collect",
@@ -89,6 +91,7 @@ _HOMES = {
     "Results": "results",
     "Retries": "transport",
     "Run": "rundir",
+    "Spec": "specs.spec",
     "build": "steps.build",
     "check": "steps.check",
     "collect": "steps.collect",

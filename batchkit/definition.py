@@ -51,14 +51,18 @@ class Definition:
         """The account as this run writes it down: not the key, and not the same in another run."""
         return hashlib.sha256(f"{self.salt}:{account}".encode()).hexdigest()[:16]
 
-    def check_same(self, other: Definition) -> None:
-        """Raise RunChangedError, naming what differs, unless `other` asks for the same run."""
+    def differences(self, other: Definition) -> dict[str, tuple[Any, Any]]:
+        """What `other` asks for otherwise, by name: ours and theirs; empty for the same run."""
         mine, theirs = self._compared(), other._compared()
-        changes = {
+        return {
             name: (mine.get(name), theirs.get(name))
             for name in {**mine, **theirs}
             if mine.get(name) != theirs.get(name)
         }
+
+    def check_same(self, other: Definition) -> None:
+        """Raise RunChangedError, naming what differs, unless `other` asks for the same run."""
+        changes = self.differences(other)
         if changes:
             message = "the run was built from something else; use another directory (into=)"
             raise RunChangedError(message, changes)

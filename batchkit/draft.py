@@ -24,7 +24,9 @@ from batchkit.targets.target import target_named
 from batchkit.wire import dialect_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
 
     from batchkit.layout import Layout
     from batchkit.limits import Limits
@@ -66,6 +68,7 @@ class Draft:
         self._dialect = dialect_for("gemini", spec.kind)
         self._limits = _limits(spec, choices)
         check_key_columns(opened.schema, choices.key)
+        _check_carry(opened.schema, choices.carry)
         result_fields(opened.schema, spec, choices.layout)
         spec.bind(opened.schema, self._dialect)
         _check_spec(spec, self._dialect)
@@ -126,12 +129,15 @@ class Draft:
 
     def _carried(self, table: PinnedTable) -> tuple[str, ...]:
         """A table that stays outside lends the run its key columns, and those in `carry`."""
-        chosen = self._choices.carry
-        unknown = [name for name in chosen if name not in table.schema.names]
-        if unknown:
-            message = f"carry names {unknown[0]!r}; the columns are {', '.join(table.schema.names)}"
-            raise TableError(message, column=unknown[0])
-        return tuple(dict.fromkeys([*self._choices.key, *chosen])) if table.is_outside else ()
+        names = dict.fromkeys([*self._choices.key, *self._choices.carry])
+        return tuple(names) if table.is_outside else ()
+
+
+def _check_carry(schema: pa.Schema, carry: Sequence[str]) -> None:
+    unknown = next((name for name in carry if name not in schema.names), None)
+    if unknown is not None:
+        message = f"carry names {unknown!r}; the columns are {', '.join(schema.names)}"
+        raise TableError(message, column=unknown)
 
 
 def _limits(spec: Spec, choices: Choices) -> Limits:

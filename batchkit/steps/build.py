@@ -15,7 +15,7 @@ from batchkit import durable
 from batchkit.display.live import shown
 from batchkit.draft import Choices, Draft
 from batchkit.engines import engine_named
-from batchkit.errors import BadKeysError, RunChangedError, SetupError
+from batchkit.errors import BadKeysError, RunDirectoryError, SetupError
 from batchkit.events import Built, Said
 from batchkit.key import BadKey, bad_keys, wire_keys
 from batchkit.layout import Layout
@@ -41,6 +41,8 @@ __all__ = ["build"]
 
 _TASK_BYTES = 64_000_000
 _NAMED_KEYS = 20
+# What a run directory may hold before its `run.json` is written.
+_BEFORE_DEFINED = frozenset({BUILD_FOLDER, "lease.json", "table.arrow"})
 
 
 def build(  # noqa: PLR0913  # what a run is, by keyword
@@ -84,13 +86,14 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
         layout=Layout(prefix, flatten, provenance, raw),
     )
     draft = _draft(table, spec, model, choices)
+    mapper = engine_named(engine)
     run = Run(_folder(into, table))
+    _check_folder(run.folder)
     with shown(progress) as tell, run.hold():
-        if not _exists(run, draft):
-            tell(Said(f"run directory: {run.folder}"))
-            run.define(draft.define(run.folder))
+        _settle(run, draft, tell)
         if not run.is_built:
-            _build(run, draft.spec, engine, tell)
+            durable.sweep(run.folder)
+            _build(run, draft.spec, mapper, tell)
     return run
 
 
@@ -114,31 +117,43 @@ def _folder(into: str | Path | None, table: TableLike) -> Path:
     return Path("runs") / f"{name}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _exists(run: Run, draft: Draft) -> bool:
-    """Whether this very run is there; one that never got built is not, and gives way.
+def _check_folder(folder: Path) -> None:
+    """Raise RunDirectoryError when the folder holds what is not ours; nothing of it is touched."""
+    if (folder / "run.json").exists() or not folder.is_dir():
+        return
+    foreign = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    foreign = sorted(set(foreign) - _BEFORE_DEFINED)
+    if foreign:
+        message = f"{folder} holds other files ({foreign[0]}, …): name a new folder with into="
+        raise RunDirectoryError(message, folder)
 
-    RunChangedError when the directory holds another run that may have been sent.
+
+def _settle(run: Run, draft: Draft, tell: Progress) -> None:
+    """Make the directory hold the run of this draft.
+
+    One that is built holds that run already, or it is a RunChangedError. One that never got
+    built has sent nothing: it goes on when it is the same, and gives way when it is not.
     """
-    if not run.is_defined:
-        return False
-    try:
+    if run.is_built:
         run.definition.check_same(draft.same_as(run.definition))
-    except RunChangedError:
-        if run.is_built:
-            raise
-        shutil.rmtree(run.folder / BUILD_FOLDER, ignore_errors=True)
-        return False
-    return True
+        return
+    tell(Said(f"run directory: {run.folder}"))
+    definition = draft.define(run.folder)
+    if run.is_defined and not run.definition.differences(definition):
+        return
+    for part in (BUILD_FOLDER, "requests", "rows", "outcomes"):
+        shutil.rmtree(run.folder / part, ignore_errors=True)
+    run.define(definition)
 
 
-def _build(run: Run, spec: Spec, engine: str | Engine, tell: Progress) -> None:
+def _build(run: Run, spec: Spec, engine: Engine, tell: Progress) -> None:
     definition = run.definition
     _check_keys(run, definition)
     tasks = _tasks(run, definition, spec)
     results: list[BuildResult] = []
     rows = 0
     tell(Built(0, definition.table.rows, run.folder))
-    for result in engine_named(engine).map(run_build, tasks):
+    for result in engine.map(run_build, tasks):
         results.append(result)
         rows += sum(shard.rows for shard in result.shards)
         tell(Built(rows, definition.table.rows, run.folder))

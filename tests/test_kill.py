@@ -1,0 +1,107 @@
+"""A driver killed anywhere is followed by one that finishes: no row lost, none paid for twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import batchkit as bk
+from batchkit.emulator import Emulator, serve
+from tests.driver import FORKS, drive
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+ROWS = 10  # three shards of at most four
+SHARDS = 3
+FACTS = {"inline": 4 * SHARDS, "file": 5 * SHARDS}
+# What the service does for the driver, as it does it: the reply is lost with the driver.
+EFFECTS = {
+    "inline": {"batch.created": SHARDS, "batch.processed": SHARDS},
+    "file": {
+        "upload.started": SHARDS,
+        "upload.received": SHARDS,
+        "file.created": SHARDS,
+        "batch.created": SHARDS,
+        "batch.processed": SHARDS,
+    },
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    frame = pd.DataFrame({"id": [f"k{i}" for i in range(ROWS)], "text": "hello"})
+    frame.to_parquet(path, row_group_size=7)
+    return path
+
+
+def start(emulator: Emulator, table: Path, target: str, die_at: int = 0) -> BaseProcess:
+    service = (emulator.url, emulator.api_key)
+    process = FORKS.Process(target=drive, args=(str(table), target, service, die_at))
+    process.start()
+    return process
+
+
+def finish(emulator: Emulator, table: Path, target: str) -> None:
+    """Drive again without a killer, and hold everything against what it must have come to."""
+    process = start(emulator, table, target)
+    process.join(60)
+    assert process.exitcode == 0
+    run = bk.open_run(table.parent / "run")
+    result = pq.read_table(table.parent / "run" / "out.parquet")
+    assert result.column("id").to_pylist() == [f"k{i}" for i in range(ROWS)]
+    assert run.tally()["ok"] == ROWS
+    stats = emulator.stats()
+    assert stats["requests"] == {f"k{i}": 1 for i in range(ROWS)}
+    assert sum(stats["jobs"].values()) == SHARDS
+    if target == "file":
+        assert stats["files"] == 2 * SHARDS  # requests and responses: no orphaned upload
+    left_over = [path for path in run.folder.rglob("*.tmp") if path.is_file()]
+    assert left_over == []
+
+
+@pytest.mark.parametrize(
+    "target, die_at", [(target, n) for target, facts in FACTS.items() for n in range(1, facts + 1)]
+)
+def test_killed_after_any_fact(table: Path, target: str, die_at: int) -> None:
+    with serve() as emulator:
+        process = start(emulator, table, target, die_at)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        finish(emulator, table, target)
+
+
+@pytest.mark.parametrize(
+    "target, effect, nth",
+    [
+        (target, effect, nth)
+        for target, effects in EFFECTS.items()
+        for effect, count in effects.items()
+        for nth in range(1, count + 1)
+    ],
+)
+def test_killed_before_the_reply_to_any_effect(
+    table: Path, target: str, effect: str, nth: int
+) -> None:
+    victims: list[int] = []
+
+    def kill_at(kind: str, _: str) -> None:
+        if victims and kind == effect:
+            seen.append(kind)
+            if len(seen) == nth:
+                os.kill(victims.pop(), signal.SIGKILL)
+
+    seen: list[str] = []
+    with serve(on_effect=kill_at) as emulator:
+        process = start(emulator, table, target)
+        victims.append(process.pid)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        finish(emulator, table, target)
