@@ -53,8 +53,9 @@ def connect(
     key = api_key or _key_from_environment()
     url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or _GEMINI_URL
     _check_url(url)
-    # The key goes out as the header x-goog-api-key.
-    session = AuthorizedSession(google.auth.api_key.Credentials(key))
+    # The key goes out as the header x-goog-api-key. It cannot be refreshed: a session that tries to
+    # would answer a 401 by sending the request again, and a create goes out once.
+    session = AuthorizedSession(google.auth.api_key.Credentials(key), refresh_status_codes=())
     transport = Transport(session, url, retries=retries, timeout=timeout)
     return Connection(transport, api_version, f"{urlsplit(url).hostname} {key}")
 

@@ -150,7 +150,7 @@ def _read(path: Path) -> Fact:
     try:
         content = jsonl.loads(path.read_bytes())
         return Fact(_number(path), content.pop("kind"), content.pop("at"), content)
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         message = f"{path} is damaged: {error}"
         raise RunDirectoryError(message, path) from error
 

@@ -58,18 +58,21 @@ def text_column(column: pa.Array) -> pa.Array:
 
     Raises ArrowInvalid for text that is not UTF-8. `why_no_text` says beforehand which types fit.
     """
+    if isinstance(column, pa.DictionaryArray):
+        return text_column(column.dictionary).take(column.indices)
     if _is_uuid(column.type):
-        return pa.array(
-            [None if value is None else str(value) for value in column.to_pylist()], _TEXT
-        )
-    plain = _plain_column(column)
+        texts = (None if value is None else str(value) for value in column.to_pylist())
+        return pa.array(texts, _TEXT)
+    plain = column.storage if isinstance(column, pa.ExtensionArray) else column
     convert = next((turn for is_kind, turn in _CONVERSIONS if is_kind(plain.type)), None)
     return convert(plain) if convert else plain.cast(_TEXT)
 
 
 def format_column(column: pa.Array, specification: str) -> pa.Array:
     """The values formatted as Python's `format` does, as large_string; null and NaN give null."""
-    plain = _plain_column(column)
+    if isinstance(column, pa.DictionaryArray):
+        return format_column(column.dictionary, specification).take(column.indices)
+    plain = column.storage if isinstance(column, pa.ExtensionArray) else column
     if pa.types.is_floating(plain.type):
         plain = without_nan(plain)
     if pa.types.is_timestamp(plain.type):  # nanoseconds have no Python type of their own
@@ -85,14 +88,6 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     if isinstance(kind, pa.BaseExtensionType):
         return _plain_type(kind.storage_type)
     return kind
-
-
-def _plain_column(column: pa.Array) -> pa.Array:
-    if isinstance(column, pa.ExtensionArray):
-        return _plain_column(column.storage)
-    if isinstance(column, pa.DictionaryArray):
-        return _plain_column(column.cast(column.dictionary.type))
-    return column
 
 
 def _numbers(column: pa.Array) -> pa.Array:

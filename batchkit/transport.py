@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from google.api_core import retry as api_retry
@@ -36,6 +37,10 @@ _KINDS: Mapping[int, type[ServiceError]] = {
     413: TooLargeError,
 }
 _TRANSIENT = (408, 409, 425)
+# What the service says, with status 400, to a key that is wrong or has expired:
+# https://ai.google.dev/gemini-api/docs/troubleshooting
+_BAD_KEY = "API_KEY_INVALID"
+_MOST_REDIRECTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +150,45 @@ class Transport:
         return self._send(call, stream=stream)
 
     def _send(self, call: Call, *, stream: bool) -> requests.Response:
+        response = self._request(call, f"{self.base_url}{call.path}", call.params, stream=stream)
+        for _ in range(_MOST_REDIRECTS):
+            moved = _moved_to(call, response)
+            if moved is None:
+                break
+            response.close()
+            response = self._request(call, moved, None, stream=stream)
+        if response.status_code >= requests.codes.multiple_choices:
+            raise service_error(response, call.operation)
+        return response
+
+    def _request(
+        self, call: Call, url: str, params: Mapping[str, str | int] | None, *, stream: bool
+    ) -> requests.Response:
         data = None if call.body is None else jsonl.dumps(call.body)
         headers = dict(call.headers or {})
         if data is not None:
             headers["Content-Type"] = "application/json"
         try:
-            response = self._session.request(
+            return self._session.request(
                 call.method,
-                f"{self.base_url}{call.path}",
-                params=call.params,
+                url,
+                params=params,
                 data=data,
                 headers=headers,
                 timeout=self._timeout,
                 stream=stream,
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise connection_error(error, call.operation) from None
-        if not response.ok:
-            raise service_error(response, call.operation)
-        return response
+
+
+def _moved_to(call: Call, response: requests.Response) -> str | None:
+    """Where a read is sent on to within the service; no key goes elsewhere, no write is resent."""
+    if call.method != "GET" or not response.is_redirect:
+        return None
+    moved = urljoin(response.url, response.headers["Location"])
+    return moved if urlsplit(moved)[:2] == urlsplit(response.url)[:2] else None
 
 
 def connection_error(error: Exception, operation: str) -> ServiceFailureError:
@@ -186,7 +211,8 @@ def service_error(response: requests.Response, operation: str) -> ServiceError:
         return RateLimitedError(*known, _retry_after(response, details))
     if status in _TRANSIENT or status >= requests.codes.server_error:
         return ServiceFailureError(*known)
-    return _KINDS.get(status, ServiceError)(*known)
+    kind = NotAuthorisedError if reason == _BAD_KEY else _KINDS.get(status, ServiceError)
+    return kind(*known)
 
 
 def _error_body(response: requests.Response) -> dict[str, Any]:

@@ -62,3 +62,9 @@ FORKS.set_forkserver_preload(["tests.driver"])
 
 # Loaded once by the server that drivers are forked from, not by each driver.
 READY = (bk.build, bk.submit, bk.wait, bk.collect, bk.Gemini, pd)
+
+
+def hold_and_die(folder: str) -> None:
+    """Hold a run and be killed with it in hand."""
+    with bk.open_run(folder).hold():
+        os.kill(os.getpid(), signal.SIGKILL)

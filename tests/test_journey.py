@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+import batchkit as bk
+from batchkit.emulator import Limits, serve
+from batchkit.errors import CredentialsError, RunChangedError
+from batchkit.events import Built, Collected, Event, Polled, Said, Sent
+from tests.conftest import Service, quick_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
+FRAME = pd.DataFrame({"id": ["a", "b", "c"], "text": ["x", "y", "z"]})
+
+
+def test_one_call_takes_a_table_there_and_back(tmp_path: Path, service: Service) -> None:
+    results = bk.run(FRAME, SPEC, key="id", into=tmp_path / "run", client=service.client)
+    assert results.to_pandas()["response"].tolist() == ["Echo: Say x", "Echo: Say y", "Echo: Say z"]
+
+
+def test_the_same_call_again_asks_the_service_for_nothing(tmp_path: Path, service: Service) -> None:
+    first = bk.run(FRAME, SPEC, key="id", into=tmp_path / "run", client=service.client)
+    again = bk.run(FRAME, SPEC, key="id", into=tmp_path / "run")  # not even a key is needed
+    assert again.to_arrow().equals(first.to_arrow())
+    assert service.paid() == {"a": 1, "b": 1, "c": 1}
+
+
+def test_a_changed_call_is_refused_with_what_changed(tmp_path: Path, service: Service) -> None:
+    bk.run(FRAME, SPEC, key="id", into=tmp_path / "run", client=service.client)
+    other = bk.generate("gemini-3.5-flash", "Say {text}")
+    with pytest.raises(RunChangedError, match=r"spec model: the run has 'gemini-3\.8-flash'"):
+        bk.run(FRAME, other, key="id", into=tmp_path / "run", client=service.client)
+
+
+def test_a_missing_key_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOOGLE_API_KEY", raising=False)
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    with pytest.raises(CredentialsError, match="GEMINI_API_KEY"):
+        bk.run(FRAME, SPEC, key="id", into=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_shards_that_are_held_back_follow_as_jobs_end(tmp_path: Path) -> None:
+    limits = Limits(concurrent_jobs=2)
+    told: list[Event] = []
+    with serve(limits=limits, job_seconds=0.3) as emulator:
+        table = [{"id": i, "text": "x"} for i in range(7)]
+        results = bk.run(
+            table,
+            SPEC,
+            key="id",
+            into=tmp_path / "run",
+            client=quick_client(emulator),
+            limits={"max_rows": 1},
+            target="file",
+            poll_seconds=0.05,
+            progress=told.append,
+        )
+        assert results.tally()["ok"] == 7
+        assert emulator.stats()["requests"] == {str(i): 1 for i in range(7)}
+    assert any(isinstance(event, Said) and "takes no more now" in event.text for event in told)
+
+
+def test_what_happens_is_told_as_it_happens(tmp_path: Path, service: Service) -> None:
+    told: list[Event] = []
+    bk.run(
+        FRAME,
+        SPEC,
+        key="id",
+        into=tmp_path / "run",
+        client=service.client,
+        poll_seconds=0.01,
+        progress=told.append,
+    )
+    kinds = [type(event) for event in told]
+    assert Said(f"run directory: {tmp_path / 'run'}") in told
+    assert Built(3, 3, tmp_path / "run") in told
+    assert Sent(1, 1) in told
+    assert kinds.index(Built) < kinds.index(Sent) < kinds.index(Polled) < kinds.index(Collected)
+
+
+def test_two_runs_can_go_on_side_by_side(tmp_path: Path, service: Service) -> None:
+    done: dict[str, bk.Results] = {}
+
+    def go(name: str) -> None:
+        done[name] = bk.run(FRAME, SPEC, key="id", into=tmp_path / name, client=service.client)
+
+    threads = [threading.Thread(target=go, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [done[name].tally()["ok"] for name in ("one", "two")] == [3, 3]
+
+
+def test_without_into_a_new_folder_is_named_after_the_table(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    FRAME.to_parquet("shop reviews.parquet")
+    results = bk.run("shop reviews.parquet", SPEC, key="id", client=service.client)
+    assert results.run.folder.parent.name == "runs"
+    assert results.run.folder.name.startswith("shop-reviews-")

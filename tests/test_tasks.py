@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+import batchkit as bk
+from batchkit import jsonl
+from batchkit.collecting import Verdict
+from batchkit.tables.pinned import Piece, PinnedFile
+from batchkit.tasks import BuildTask, CollectTask, run_build
+
+SPECS = [
+    bk.generate("gemini-3.8-flash", "Say {text}", system="Be brief", config={"topK": 3}),
+    bk.embed("gemini-embedding-001", "{text}", title="{title??}", dimensions=8),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=["generate", "embed"])
+def test_a_build_task_survives_json_and_pickle(spec: bk.Spec) -> None:
+    file = PinnedFile("/data/rows.parquet", "parquet", 10, 5, (3, 4))
+    task = BuildTask("runs/x", 2, (Piece(file, (0,), 0), Piece(file, (1,), 3)), spec)
+    assert BuildTask.from_json(jsonl.loads(jsonl.dumps(task.to_json()))) == task
+    assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
+
+
+def test_a_collect_task_survives_json_and_pickle() -> None:
+    task = CollectTask("runs/x", "00003", 1, Verdict("missing", "CODE", "why"))
+    assert CollectTask.from_json(jsonl.loads(jsonl.dumps(task.to_json()))) == task
+    assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
+
+
+def test_a_task_that_ran_before_is_read_and_not_run_again(tmp_path: Path) -> None:
+    seen: list[BuildTask] = []
+
+    class Watching:
+        def map(self, function, tasks):  # noqa: ANN001, ANN202
+            for task in tasks:
+                seen.append(task)
+                first = function(task)
+                files = {p: p.stat().st_mtime_ns for p in Path(task.staging).iterdir()}
+                assert function(task) == first
+                assert {p: p.stat().st_mtime_ns for p in Path(task.staging).iterdir()} == files
+                yield first
+
+    bk.build([{"text": "x"}], SPECS[0], into=tmp_path / "run", engine=Watching())
+    assert len(seen) == 1
+    assert run_build.__module__ == "batchkit.tasks"  # importable where a worker runs it
