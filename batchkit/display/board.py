@@ -36,6 +36,11 @@ class Board:
     jobs: dict[str, Polled] = field(default_factory=dict[str, Polled])
     began_waiting: float | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.built or self.sent or self.collected or self.transfers or self.jobs)
+
     def update(self, event: Event) -> None:
         """Take in what happened."""
         match event:

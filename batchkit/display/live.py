@@ -88,7 +88,8 @@ class _Notebook:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._draw(is_final=True)
+        if self._said or not self._board.is_empty:
+            self._draw(is_final=True)
 
     def __call__(self, event: Event) -> None:
         self._board.update(event)
