@@ -32,7 +32,11 @@ lowest:
 
 # Whether generated parts of the documentation are up to date
 readme:
-    uv run --frozen cog --check README.md docs/*.md
+    uv run --frozen cog --check -I docs docs/*.md
+
+# Bring the generated parts of the documentation up to date
+docs:
+    uv run --frozen cog -r -I docs docs/*.md
 
 # Whether the notebooks run, and give what is committed
 notebooks:

@@ -60,6 +60,21 @@ class Board:
             case Said():
                 pass  # a line of its own, above the board
 
+    def milestone(self, event: Event) -> str | None:
+        """What an event that was taken in has brought to an end, in words."""
+        match event:
+            case Built(rows=rows, total=total) if rows == total:
+                return f"built {total:,} rows"
+            case Sent(shards=shards, total=total) if shards == total:
+                return f"submitted {total:,} jobs"
+            case Collected(files=files, total=total) if files == total:
+                return f"collected {total:,} files"
+            case Polled(job=job) if job.is_complete:
+                ended = sum(1 for polled in self.jobs.values() if polled.job.is_complete)
+                return f"job {job.name} {job.state}, {ended:,} ended"
+            case _:
+                return None
+
     def render(self, *, is_final: bool = False) -> Table:
         """The lines; the final ones leave out what is different each time, such as seconds."""
         table = Table.grid(padding=(0, 1))

@@ -37,7 +37,7 @@ def shown(progress: Progress | None) -> Generator[Progress]:
         with _Terminal() as display:
             yield display
     else:
-        yield _say
+        yield _Lines()
 
 
 def _in_notebook() -> bool:
@@ -45,10 +45,17 @@ def _in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-def _say(event: Event) -> None:
-    """No terminal: only what is worth a line, on standard error."""
-    if isinstance(event, Said):
-        print(event.text, file=sys.stderr)  # noqa: T201  # standard error is the display here
+class _Lines:
+    """No terminal: a line on standard error for what is worth one, and when a step is done."""
+
+    def __init__(self) -> None:
+        self._board = Board()
+
+    def __call__(self, event: Event) -> None:
+        self._board.update(event)
+        said = event.text if isinstance(event, Said) else self._board.milestone(event)
+        if said:
+            print(said, file=sys.stderr, flush=True)  # noqa: T201  # standard error is the display
 
 
 class _Terminal:

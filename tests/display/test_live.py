@@ -18,6 +18,7 @@ from batchkit.events import Said, Sent
 with shown(None) as tell:
     tell(Said("hello [there]"))
     tell(Sent(1, 2))
+    tell(Sent(2, 2))
 """
 
 
@@ -32,11 +33,11 @@ def test_a_callback_is_told_everything_and_shows_nothing(
     assert capsys.readouterr() == ("", "")
 
 
-def test_away_from_a_terminal_only_what_is_worth_a_line_goes_to_standard_error() -> None:
+def test_away_from_a_terminal_there_are_plain_lines_on_standard_error() -> None:
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
     )
-    assert (done.stdout, done.stderr) == ("", "hello [there]\n")
+    assert (done.stdout, done.stderr) == ("", "hello [there]\nsubmitted 2 jobs\n")
 
 
 def test_on_a_terminal_there_is_a_board_with_bars() -> None:
@@ -46,4 +47,4 @@ def test_on_a_terminal_there_is_a_board_with_bars() -> None:
     shown_text = os.read(parent, 65_536).decode()
     os.close(parent)
     assert "hello [there]" in shown_text
-    assert "1/2 jobs" in shown_text
+    assert "2/2 jobs" in shown_text
