@@ -26,9 +26,9 @@ imports:
 test *args:
     uv run --frozen pytest {{ args }}
 
-# The tests with the oldest dependencies that pyproject.toml allows
+# The tests with the oldest dependencies that pyproject.toml allows, in a copy: uv would rewrite the lock
 lowest:
-    uv run --isolated --no-dev --group test --resolution lowest-direct --python 3.11 pytest -q -p no:randomly
+    folder=$(mktemp -d) && trap 'rm -rf "$folder"' EXIT && git ls-files -z | tar --null -cT - | tar -xC "$folder" && cd "$folder" && uv run --isolated --no-dev --group test --resolution lowest-direct pytest -q
 
 # Whether generated parts of the documentation are up to date
 readme:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["TableStream", "digest_stream", "pin_stream"]
+__all__ = ["TableStream", "batch_bytes", "digest_stream", "pin_stream"]
 
 PINNED_NAME = "table.arrow"
 _GROUP_ROWS = 65_536
@@ -52,6 +52,14 @@ def digest_stream(stream: TableStream) -> str:
     return sink.digest()
 
 
+def batch_bytes(batch: pa.RecordBatch) -> int:
+    """What a batch takes in memory; more than that for types older Arrows cannot measure."""
+    try:
+        return batch.nbytes
+    except pa.ArrowTypeError:  # views, before pyarrow 22
+        return batch.get_total_buffer_size()
+
+
 def _write(stream: TableStream, sink: _HashingSink) -> tuple[int, ...]:
     rows: list[int] = []
     dictionaries = _Dictionaries()
@@ -70,19 +78,20 @@ def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
     for batch in batches:
         for part in _parts(batch):
             if held and (
-                held_rows + part.num_rows > _GROUP_ROWS or held_bytes + part.nbytes > _GROUP_BYTES
+                held_rows + part.num_rows > _GROUP_ROWS
+                or held_bytes + batch_bytes(part) > _GROUP_BYTES
             ):
                 yield _merged(held, schema)
                 held, held_rows, held_bytes = [], 0, 0
             held.append(part)
             held_rows += part.num_rows
-            held_bytes += part.nbytes
+            held_bytes += batch_bytes(part)
     if held:
         yield _merged(held, schema)
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    bytes_per_row = max(1, batch.nbytes // max(1, batch.num_rows))
+    bytes_per_row = max(1, batch_bytes(batch) // max(1, batch.num_rows))
     rows = max(1, min(_GROUP_ROWS, _GROUP_BYTES // bytes_per_row))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)

@@ -14,6 +14,7 @@ from pyarrow import csv
 from batchkit import jsonl
 from batchkit.durable import SHARED_MODE, whole_file
 from batchkit.errors import SetupError
+from batchkit.tables.stream import batch_bytes
 from batchkit.text import text_column
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
     for batch in rows:
         held.append(batch)
         held_rows += batch.num_rows
-        held_bytes += batch.nbytes
+        held_bytes += batch_bytes(batch)
         if held_rows >= _GROUP_ROWS or held_bytes >= _GROUP_BYTES:
             yield pa.Table.from_batches(held)
             held, held_rows, held_bytes = [], 0, 0
