@@ -42,6 +42,6 @@ docs:
 notebooks:
     uv run --frozen python notebooks/execute.py --check
 
-# Run us and the peers on the same data
-bench *args:
-    uv run --frozen python -m benchmarks {{ args }}
+# A million rows there and back against an emulator; figures
+million *args:
+    uv run --frozen python benchmarks/million.py {{ args }}
