@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-WORDS = np.array(
-    'the|quick|brown|fox|"quoted"|back\\slash|naïve|東京|emoji😀|line\nbreak|tab\there|€|12,50'.split(
-        "|"
-    )
-)
+# fmt: off
+WORDS = np.array([
+    "the", "quick", "brown", "fox", '"quoted"', "back\\slash", "naïve", "東京", "emoji😀",
+    "line\nbreak", "tab\there", "€", "12,50",
+])
+# fmt: on
 WORDS_PER_ROW = 20
 GROUP_ROWS = 100_000
 
@@ -69,13 +70,15 @@ def check(path: Path, table: Path) -> int:
     """How many rows have an answer that is not to their own text."""
     wrong = 0
     answered, asked = pq.ParquetFile(path), pq.ParquetFile(table)
-    responses = (
-        r for batch in answered.iter_batches(columns=["response"]) for r in batch.column(0)
-    )
-    numbers = (n for batch in asked.iter_batches(columns=["n"]) for n in batch.column(0))
-    for response, number in zip(responses, numbers, strict=True):
+    pairs = zip(values(answered, "response"), values(asked, "n"), strict=True)
+    for response, number in pairs:
         wrong += not str(response).startswith(f"Echo: {number} ")
     return wrong
+
+
+def values(file: pq.ParquetFile, column: str) -> Iterator[Any]:
+    for batch in file.iter_batches(columns=[column]):
+        yield from batch.column(0).to_pylist()
 
 
 def travel(folder: Path, rows: int) -> int:
