@@ -26,10 +26,9 @@ _WINDOW_ROWS = 16_384
 class JoinedRows:
     """The rows of a run's result; `schema` is the source's columns and then ours.
 
-    `integers` names the whole-number columns among ours.
-
-    `source="carried"` takes from the source only what travelled with the run. RunChangedError
-    when the source's files are needed and are not what the run was built from.
+    `integers` names the whole-number columns among ours. `source="carried"` takes from the source
+    only what travelled with the run, or else the row numbers. RunChangedError when the source's
+    files are needed and have changed.
     """
 
     def __init__(self, run: Run, source: Literal["table", "carried"]) -> None:
@@ -38,7 +37,8 @@ class JoinedRows:
         schema = definition.table.schema
         self._is_carried = source == "carried" and definition.table.is_outside
         if self._is_carried:
-            schema = pa.schema([schema.field(name) for name in definition.carry])
+            carried = [schema.field(name) for name in definition.carry]
+            schema = pa.schema(carried or [pa.field("row", pa.int64())])
         else:
             definition.table.check_unchanged(run.folder)
         self._source_schema = schema
@@ -65,11 +65,13 @@ class JoinedRows:
         if not self._is_carried:
             yield from self._definition.table.batches(self._run.folder, None)
             return
+        names = self._definition.carry
         for shard in self._run.shards.shards:
-            table = pq.read_table(self._run.rows_path(shard.name), columns=["source"])
+            path = self._run.rows_path(shard.name)
+            table = pq.read_table(path, columns=["source" if names else "row"])
             for batch in table.to_batches(_WINDOW_ROWS):
-                source = batch.column("source")
-                arrays = [pc.struct_field(source, name) for name in self._source_schema.names]
+                held = batch.column(0)
+                arrays = [pc.struct_field(held, name) for name in names] or [held]
                 yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)
 
     def _joined(

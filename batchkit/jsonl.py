@@ -25,6 +25,7 @@ __all__ = [
     "is_object",
     "lines",
     "loads",
+    "loads_lenient",
     "unwritable",
 ]
 
@@ -69,6 +70,29 @@ def _foreign(value: Any) -> Any:
 def loads(text: bytes | str) -> Any:
     """The value of one JSON text; ValueError when it is not JSON (NaN and a BOM are not)."""
     return orjson.loads(text)
+
+
+def loads_lenient(text: bytes) -> Any:
+    """As `loads`, but with U+FFFD for half of a surrogate pair, which a cut emoji may leave."""
+    try:
+        return loads(text)
+    except ValueError:
+        if b"\\u" not in text:
+            raise
+        return _without_surrogates(json.loads(text, parse_constant=_refuse_constant))
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if is_object(value):
+        return {_without_surrogates(key): _without_surrogates(v) for key, v in value.items()}
+    return [_without_surrogates(item) for item in value] if is_list(value) else value
 
 
 def fault(text: bytes) -> tuple[str, str]:

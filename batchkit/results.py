@@ -117,12 +117,13 @@ class Results:
         for batch in self._rows.batches():
             column = batch.column(name)
             present = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-            values = _matrix(column, len(present))
-            if vectors is None and len(present):
-                vectors = np.full((len(self), values.shape[1]), np.nan, np.float32)
-            if vectors is not None and len(present):
-                if values.shape[1] != vectors.shape[1]:
-                    raise _uneven(values.shape[1], vectors.shape[1])
+            if len(present):
+                values = _matrix(column, len(present))
+                width = values.shape[1]
+                if vectors is None:
+                    vectors = np.full((len(self), width), np.nan, np.float32)
+                if width != vectors.shape[1]:
+                    raise _uneven(width, vectors.shape[1])
                 vectors[row + present] = values
             row += batch.num_rows
         return np.empty((len(self), 0), np.float32) if vectors is None else vectors

@@ -96,7 +96,7 @@ def decode_line(line: bytes, *, keep_body: bool = False) -> Response:
     `keep_body` keeps the untouched response object as JSON text.
     """
     try:
-        item = jsonl.loads(line)
+        item = jsonl.loads_lenient(line)
     except ValueError as error:
         return Response(None, "malformed", error_message=f"not JSON: {error}")
     return decode_item(item, keep_body=keep_body)

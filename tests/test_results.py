@@ -175,6 +175,24 @@ def test_vectors_come_as_lists_and_as_one_array(tmp_path: Path, service: Service
     assert np.array_equal(np.array(text["embedding"], np.float32), vectors[0])
 
 
+def test_vectors_that_are_all_missing_are_an_array_without_width(
+    tmp_path: Path, service: Service
+) -> None:
+    spec = bk.embed("gemini-embedding-001", "{text}")
+    table = pa.table({"text": pa.nulls(2, pa.string())})
+    results = bk.run(table, spec, into=tmp_path / "run", client=service.client)
+    assert results.embeddings().shape == (2, 0)
+
+
+def test_half_an_emoji_in_an_answer_does_not_cost_the_row(tmp_path: Path, service: Service) -> None:
+    run = bk.build([{"text": "a"}], SPEC, into=tmp_path / "run", target="file")
+    bk.submit(run, client=service.client)
+    bk.wait(run, client=service.client)
+    path = run.responses_path(run.attempts()[0])
+    path.write_bytes(path.read_bytes().replace(b"Echo: Say a", b"Echo \\ud83d"))
+    assert bk.collect(run).to_arrow().column("response").to_pylist() == ["Echo \ufffd"]
+
+
 def test_a_run_that_generates_has_no_vectors(tmp_path: Path, service: Service) -> None:
     with pytest.raises(CapabilityError, match="it has no embeddings"):
         done(tmp_path, service, [{"text": "a"}]).embeddings()

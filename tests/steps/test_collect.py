@@ -285,6 +285,20 @@ def test_a_source_that_changed_is_refused_and_the_answers_can_still_be_had(
     ]
 
 
+def test_a_source_that_is_gone_and_carried_nothing_still_gives_every_row(
+    tmp_path: Path, service: Service
+) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path)
+    run = bk.build(path, SPEC, into=tmp_path / "run")
+    bk.submit(run, client=service.client)
+    path.unlink()
+    with pytest.raises(RunChangedError, match="is gone or changed"):
+        bk.collect(run, client=service.client)
+    rows = bk.collect(run, source="carried").to_arrow().select(["row", "response"]).to_pylist()
+    assert rows == [{"row": 0, "response": "Echo: a"}, {"row": 1, "response": "Echo: b"}]
+
+
 def test_echo_is_what_the_emulator_answers_without_being_told() -> None:
     request = {"contents": [{"parts": [{"text": "hello"}]}]}
     assert echo("generate", "gemini-3.8-flash", request)["candidates"][0]["finishReason"] == "STOP"
