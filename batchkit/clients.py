@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ _LOG = logging.getLogger("batchkit")
 _GEMINI_URL = "https://generativelanguage.googleapis.com"
 # The order and the warning are those of Google's own SDK.
 _KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_KEY = re.compile(r"[!-~]+")
 _VERTEX_VARIABLES = ("GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI")
 
 
@@ -50,12 +52,15 @@ def connect(
     """A connection from arguments, and from the environment where they are left out."""
     if api_key is None:
         _refuse_vertex()
-    key = api_key or _key_from_environment()
+    key = (api_key or "").strip() or _key_from_environment()
+    _check_key(key)
     url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or _GEMINI_URL
     _check_url(url)
     # The key goes out as the header x-goog-api-key. It cannot be refreshed: a session that tries to
     # would answer a 401 by sending the request again, and a create goes out once.
     session = AuthorizedSession(google.auth.api_key.Credentials(key), refresh_status_codes=())
+    # What is on this machine is not asked for through a proxy, which would see the key.
+    session.trust_env = urlsplit(url).scheme == "https"
     transport = Transport(session, url, retries=retries, timeout=timeout)
     return Connection(transport, api_version, f"{urlsplit(url).hostname} {key}")
 
@@ -71,7 +76,8 @@ def _refuse_vertex() -> None:
 
 
 def _key_from_environment() -> str:
-    found = {name: os.environ[name] for name in _KEY_VARIABLES if os.environ.get(name)}
+    given = {name: os.environ.get(name, "").strip() for name in _KEY_VARIABLES}
+    found = {name: key for name, key in given.items() if key}
     if not found:
         message = (
             "no API key: pass api_key=, or set GOOGLE_API_KEY or GEMINI_API_KEY "
@@ -81,6 +87,13 @@ def _key_from_environment() -> str:
     if len(set(found.values())) > 1:
         _LOG.warning("GOOGLE_API_KEY and GEMINI_API_KEY are both set: using GOOGLE_API_KEY")
     return next(iter(found.values()))
+
+
+def _check_key(key: str) -> None:
+    """A key goes out in a header: what cannot stand there is said here, not after all retries."""
+    if not _KEY.fullmatch(key):
+        message = "the API key has characters in it that no key has, such as a space: copy it again"
+        raise CredentialsError(message)
 
 
 def _check_url(url: str) -> None:

@@ -185,7 +185,8 @@ class Batches:
                     "it goes on, and was not cancelled"
                 )
                 raise WaitTimeoutError(message, current)
-            time.sleep(poll_interval)
+            left = poll_interval if deadline is None else deadline - time.monotonic()
+            time.sleep(min(poll_interval, max(left, 0.0)))
 
     def get_responses(self, job: str | BatchJob) -> Iterator[Response]:
         """The responses of a job that has ended, in the service's order, which means nothing.
@@ -226,7 +227,13 @@ class Batches:
             raise SetupError(message)
         source = sources[given[0]]
         if given == ["inlined_requests"]:
-            return inlined(_request_and_metadata(item, kind, defaults) for item in source)
+            if isinstance(source, str):
+                message = "inlined_requests is a text: give a list of texts or requests"
+                raise SetupError(message)
+            return inlined(
+                _request_and_metadata(item, f"inlined_requests[{index}]", kind, defaults)
+                for index, item in enumerate(source)
+            )
         if given == ["file_name"]:
             if defaults.are_given:
                 message = (
@@ -268,7 +275,7 @@ def _options(
 
 
 def _request_and_metadata(
-    item: Any, kind: Kind, defaults: RequestDefaults
+    item: Any, place: str, kind: Kind, defaults: RequestDefaults
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One inlined request, from a text, a request, or a request with a key or metadata."""
     if isinstance(item, str):
@@ -277,8 +284,11 @@ def _request_and_metadata(
             {"content": content} if kind == "embed" else {"contents": [{"role": "user", **content}]}
         )
         return defaults.merged(request), {}
-    plain = as_rest(item, "inlined_requests")
+    plain = as_rest(item, place)
     key, request = key_and_body(plain)
+    if not jsonl.is_object(request):
+        message = f"{place} is no request: give a text, a request, or a key and a request"
+        raise SetupError(message)
     metadata = plain.get("metadata") if "request" in plain else None
     named = {**(metadata if jsonl.is_object(metadata) else {}), **({"key": key} if key else {})}
     return defaults.merged(request), named

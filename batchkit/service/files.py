@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import io
 import re
@@ -12,27 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import requests
-
 from batchkit import jsonl
 from batchkit.clients import connect
 from batchkit.durable import whole_file
 from batchkit.errors import (
     InvalidRequestError,
+    NotAuthorisedError,
     NotFoundError,
-    ServiceFailureError,
     WaitTimeoutError,
 )
+from batchkit.service.download import Download
 from batchkit.service.job_json import read_integer, read_time
 from batchkit.service.upload import Upload, send_upload
-from batchkit.transport import Call, connection_error
+from batchkit.transport import Call
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
 
     from batchkit.clients import Connection
-    from batchkit.transport import Transport
 
 __all__ = ["File", "FileList", "Files"]
 
@@ -42,9 +39,9 @@ _MIME_TYPES = {
     ".json": "application/json",
 }
 _DEFAULT_MIME_TYPE = "application/octet-stream"
-_BLOCK_BYTES = 1024 * 1024
 _DIGEST_BYTES = 32
-_MOST_FAILURES = 6
+# `files/<id>`, a bare id, or the address of a file or of its content.
+_NAME = re.compile(r"(?:(?:https?://[^?#]*/)?files/)?([A-Za-z0-9_-]+)(?::download)?(?:\?[^#]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class Files:
         with contextlib.ExitStack() as stack:
             if isinstance(source, str | Path):
                 content: IO[bytes] = stack.enter_context(Path(source).open("rb"))
-                mime_type = mime_type or _MIME_TYPES.get(Path(source).suffix)
+                mime_type = mime_type or _MIME_TYPES.get(Path(source).suffix.lower())
             else:
                 content = io.BytesIO(source) if isinstance(source, bytes) else source
             size = content.seek(0, io.SEEK_END)
@@ -147,8 +144,12 @@ class Files:
 
     def delete(self, name: str) -> None:
         """Delete a file; one that is gone already is no error."""
-        with contextlib.suppress(NotFoundError):
+        try:
             self._transport.json(Call("files.delete", "DELETE", self._path(name)))
+        except (NotFoundError, NotAuthorisedError) as error:
+            # A file that is gone answers 403, "… permission to access … or it may not exist".
+            if not isinstance(error, NotFoundError) and "may not exist" not in error.message:
+                raise
 
     def wait(self, name: str, *, poll_seconds: float = 2.0, timeout: float = 300.0) -> File:
         """The file once it is ready to use; WaitTimeoutError when it is not ready in time."""
@@ -179,7 +180,7 @@ class Files:
         """
         path = Path(to)
         with whole_file(path) as file:
-            _Download(self._transport, self._addresses(name), on_progress).run(file)
+            Download(self._transport, self._addresses(name), on_progress).run(file)
         return path
 
     def _path(self, name: str) -> str:
@@ -193,12 +194,11 @@ class Files:
 
 def _file_id(name: str) -> str:
     """The id in `files/<id>`, a bare id or an address; its characters are checked."""
-    found = re.search(r"(?:^|/)files/([^/:?]+)", name)
-    file_id = found[1] if found else name
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", file_id):
+    found = _NAME.fullmatch(name)
+    if found is None:
         message = f"{name!r} is no file name: it looks like files/abc123"
         raise InvalidRequestError(400, "INVALID_ARGUMENT", message, (), "files")
-    return file_id
+    return found[1]
 
 
 def _read_file(content: Mapping[str, Any]) -> File:
@@ -223,63 +223,6 @@ def _sha256(encoded: Any) -> str | None:
     """The service sends base64 of the digest in hex; the schema says of its bytes."""
     try:
         plain = base64.b64decode(encoded or "", validate=True)
-    except (binascii.Error, TypeError):
+    except (TypeError, ValueError):
         return None
     return plain.hex() if len(plain) == _DIGEST_BYTES else plain.decode(errors="replace") or None
-
-
-class _Download:
-    """One file on its way to disk, by whichever address the service knows."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        addresses: list[str],
-        on_progress: Callable[[int, int | None], None] | None,
-    ) -> None:
-        self._transport = transport
-        self._addresses = addresses
-        self._on_progress = on_progress
-
-    def run(self, file: IO[bytes]) -> None:
-        """Fetch until the file is whole; the last error when it gets no further."""
-        failures, reached = 0, -1
-        while True:
-            try:
-                self._fetch(file)
-            except ServiceFailureError:
-                failures = failures + 1 if file.tell() <= reached else 1
-                reached = file.tell()
-                if failures == _MOST_FAILURES:
-                    raise
-                time.sleep(self._transport.retries.first_seconds * 2 ** (failures - 1))
-            else:
-                return
-
-    def _fetch(self, file: IO[bytes]) -> None:
-        """Append what is missing, or begin again when the service gives the whole file."""
-        with contextlib.closing(self._open(file.tell())) as response:
-            if response.status_code != requests.codes.partial_content:
-                file.seek(0)
-                file.truncate()
-            length = read_integer(response.headers.get("Content-Length"))
-            total = None if length is None else file.tell() + length
-            try:
-                for block in response.iter_content(_BLOCK_BYTES):
-                    file.write(block)
-                    if self._on_progress:
-                        self._on_progress(file.tell(), total)
-            except requests.RequestException as error:
-                raise connection_error(error, "files.download") from None
-
-    def _open(self, offset: int) -> requests.Response:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
-        first, second = self._addresses
-        try:
-            return self._get(first, headers)
-        except NotFoundError:
-            return self._get(second, headers)
-
-    def _get(self, path: str, headers: Mapping[str, str]) -> requests.Response:
-        call = Call("files.download", "GET", path, params={"alt": "media"}, headers=headers)
-        return self._transport.send(call, stream=True)

@@ -5,6 +5,7 @@ https://ai.google.dev/api/batch-api
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from batchkit.errors import CapabilityError, InvalidRequestError
@@ -24,6 +25,8 @@ _METHODS: Mapping[Kind, str] = {
     "generate": "batchGenerateContent",
     "embed": "asyncBatchEmbedContent",
 }
+# What else could stand there would change the path, or ask for another method.
+_NAME = re.compile(r"(?:batches/)?([A-Za-z0-9_-]+)")
 
 
 class GeminiBatches:
@@ -63,11 +66,11 @@ class GeminiBatches:
         self._transport.json(Call("batches.delete", "DELETE", self._path(name)))
 
     def _path(self, name: str) -> str:
-        plain = name if name.startswith("batches/") else f"batches/{name}"
-        if plain.count("/") != 1 or plain.endswith("/"):
+        found = _NAME.fullmatch(name)
+        if found is None:
             message = f"{name!r} is no job name: it looks like batches/abc123"
             raise InvalidRequestError(400, "INVALID_ARGUMENT", message, (), "batches")
-        return f"/{self._version}/{plain}"
+        return f"/{self._version}/batches/{found[1]}"
 
 
 def inlined(items: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ https://developers.google.com/photos/library/guides/resumable-uploads
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import requests
 
 from batchkit import jsonl
-from batchkit.errors import ServiceError, ServiceFailureError
+from batchkit.errors import RateLimitedError, ServiceError, ServiceFailureError
 from batchkit.transport import Call, connection_error, service_error
 
 if TYPE_CHECKING:
@@ -50,19 +51,20 @@ def send_upload(
             if failures:
                 offset = session.received()
             sent = session.send_chunk(offset, chunk_bytes)
-        except ServiceFailureError:
+        except (RateLimitedError, ServiceFailureError) as error:
             failures = failures + 1 if failed_at == offset else 1
             failed_at = offset
-            if failures == _MOST_FAILURES:
+            asked = getattr(error, "retry_after", None) or 0.0
+            if failures == _MOST_FAILURES or asked > transport.retries.total_seconds:
                 raise
-            time.sleep(transport.retries.first_seconds * 2 ** (failures - 1))
+            time.sleep(max(asked, transport.retries.first_seconds * 2 ** (failures - 1)))
             continue
         failures = 0
+        offset = upload.bytes if sent is not None else offset + chunk_bytes
+        if upload.on_progress:
+            upload.on_progress(offset, upload.bytes)
         if sent is not None:
             return sent
-        offset += chunk_bytes
-        if upload.on_progress:
-            upload.on_progress(min(offset, upload.bytes), upload.bytes)
 
 
 def _start(transport: Transport, path: str, upload: Upload) -> str:
@@ -89,14 +91,16 @@ class _Session:
         self._address = address
         self._upload = upload
         self._http = requests.Session()
+        self._http.trust_env = address.startswith("https:")  # as in clients.connect
         self._finished: dict[str, Any] | None = None
+        # It writes the address of each request at DEBUG; adding the filter again changes nothing.
+        logging.getLogger("urllib3.connectionpool").addFilter(_shows_no_session)
 
     def send_chunk(self, offset: int, chunk_bytes: int) -> dict[str, Any] | None:
         """Send one chunk; the File resource after the last, None before."""
         if self._finished is not None:
             return self._finished
-        self._upload.content.seek(offset)
-        chunk = self._upload.content.read(chunk_bytes)
+        chunk = self._read(offset, chunk_bytes)
         last = offset + len(chunk) >= self._upload.bytes
         headers = {
             "X-Goog-Upload-Command": "upload, finalize" if last else "upload",
@@ -104,6 +108,15 @@ class _Session:
         }
         response = self._post(headers, chunk)
         return _file(response) if last else None
+
+    def _read(self, offset: int, size: int) -> bytes:
+        """The bytes from `offset` on; a read may give fewer than it was asked for."""
+        self._upload.content.seek(offset)
+        pieces: list[bytes] = []
+        while size and (piece := self._upload.content.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
 
     def received(self) -> int:
         """How many bytes the service has; it keeps what arrived before a cut."""
@@ -115,13 +128,21 @@ class _Session:
     def _post(self, headers: Mapping[str, str], chunk: bytes) -> requests.Response:
         try:
             response = self._http.post(
-                self._address, data=chunk, headers=dict(headers), timeout=(10, 300)
+                self._address,
+                data=chunk,
+                headers=dict(headers),
+                timeout=(10, 300),
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise connection_error(error, _OPERATION) from None
-        if not response.ok:
+        if response.status_code >= requests.codes.multiple_choices:
             raise service_error(response, _OPERATION)
         return response
+
+
+def _shows_no_session(record: logging.LogRecord) -> bool:
+    return "upload_id=" not in record.getMessage()
 
 
 def _file(response: requests.Response) -> dict[str, Any]:
