@@ -9,37 +9,19 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from google.api_core import retry as api_retry
+from google.auth import exceptions as auth_exceptions
 
 from batchkit import jsonl
-from batchkit.errors import (
-    InvalidRequestError,
-    NotAuthorisedError,
-    NotFoundError,
-    RateLimitedError,
-    ServiceError,
-    ServiceFailureError,
-    TooLargeError,
-)
-from batchkit.wire import rpc_reason
+from batchkit.errors import RateLimitedError, ServiceFailureError
+from batchkit.failures import connection_error, credentials_error, service_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Call", "Retries", "Transport", "connection_error", "service_error"]
+__all__ = ["Call", "Retries", "Transport"]
 
 T = TypeVar("T")
 
-_KINDS: Mapping[int, type[ServiceError]] = {
-    400: InvalidRequestError,
-    401: NotAuthorisedError,
-    403: NotAuthorisedError,
-    404: NotFoundError,
-    413: TooLargeError,
-}
-_TRANSIENT = (408, 409, 425)
-# What the service says, with status 400, to a key that is wrong or has expired:
-# https://ai.google.dev/gemini-api/docs/troubleshooting
-_BAD_KEY = "API_KEY_INVALID"
 _MOST_REDIRECTS = 5
 
 
@@ -181,6 +163,8 @@ class Transport:
             )
         except requests.RequestException as error:
             raise connection_error(error, call.operation) from None
+        except auth_exceptions.GoogleAuthError as error:
+            raise credentials_error(error, call.operation) from None
 
 
 def _moved_to(call: Call, response: requests.Response) -> str | None:
@@ -189,49 +173,3 @@ def _moved_to(call: Call, response: requests.Response) -> str | None:
         return None
     moved = urljoin(response.url, response.headers["Location"])
     return moved if urlsplit(moved)[:2] == urlsplit(response.url)[:2] else None
-
-
-def connection_error(error: Exception, operation: str) -> ServiceFailureError:
-    """No answer came. The error's own text is left out: it may hold an address that is a secret."""
-    kind = type(error).__name__
-    return ServiceFailureError(
-        0, "CONNECTION", f"no answer from the service ({kind})", (), operation
-    )
-
-
-def service_error(response: requests.Response, operation: str) -> ServiceError:
-    """The error that a response is, with what google.rpc.Status says in its body."""
-    status = response.status_code
-    error = _error_body(response)
-    details = [item for item in error.get("details") or () if jsonl.is_object(item)]
-    reason = next((d["reason"] for d in details if d.get("reason")), error.get("status"))
-    message = str(error.get("message") or response.reason or "no message")
-    known = (status, str(reason or rpc_reason(status)), message, tuple(details), operation)
-    if status == requests.codes.too_many_requests:
-        return RateLimitedError(*known, _retry_after(response, details))
-    if status in _TRANSIENT or status >= requests.codes.server_error:
-        return ServiceFailureError(*known)
-    kind = NotAuthorisedError if reason == _BAD_KEY else _KINDS.get(status, ServiceError)
-    return kind(*known)
-
-
-def _error_body(response: requests.Response) -> dict[str, Any]:
-    """The `error` object, which some endpoints wrap in a list."""
-    try:
-        content = jsonl.loads(response.content)
-    except (ValueError, requests.RequestException):
-        return {}
-    first = content[0] if jsonl.is_list(content) and content else content
-    error = first.get("error") if jsonl.is_object(first) else None
-    return error if jsonl.is_object(error) else {}
-
-
-def _retry_after(response: requests.Response, details: list[dict[str, Any]]) -> float | None:
-    """Seconds to wait: RetryInfo's `retryDelay` ("34.4s"), else the Retry-After header."""
-    delays = [str(item["retryDelay"]) for item in details if item.get("retryDelay")]
-    for text in (*delays, response.headers.get("Retry-After", "")):
-        try:
-            return float(text.removesuffix("s"))
-        except ValueError:
-            continue
-    return None

@@ -9,8 +9,9 @@ from typing import IO, TYPE_CHECKING
 import requests
 
 from batchkit.errors import NotFoundError, ServiceError, ServiceFailureError
+from batchkit.failures import connection_error
 from batchkit.service.job_json import read_integer
-from batchkit.transport import Call, connection_error
+from batchkit.transport import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable

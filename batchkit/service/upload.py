@@ -15,7 +15,8 @@ import requests
 
 from batchkit import jsonl
 from batchkit.errors import RateLimitedError, ServiceError, ServiceFailureError
-from batchkit.transport import Call, connection_error, service_error
+from batchkit.failures import connection_error, service_error
+from batchkit.transport import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

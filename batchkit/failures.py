@@ -1,0 +1,138 @@
+"""What went wrong on the way to a service, as errors of our tree.
+
+HTTP responses, exceptions of Google's own libraries, connections that broke.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import requests
+from google.api_core import exceptions as google_exceptions
+from google.auth import exceptions as auth_exceptions
+
+from batchkit import jsonl
+from batchkit.errors import (
+    CredentialsError,
+    InvalidRequestError,
+    NotAuthorisedError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceError,
+    ServiceFailureError,
+    TooLargeError,
+)
+from batchkit.wire import rpc_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+__all__ = ["connection_error", "credentials_error", "google_errors", "service_error"]
+
+_KINDS: Mapping[int, type[ServiceError]] = {
+    400: InvalidRequestError,
+    401: NotAuthorisedError,
+    403: NotAuthorisedError,
+    404: NotFoundError,
+    413: TooLargeError,
+}
+_TRANSIENT = (408, 409, 425)
+# What the service says, with status 400, to a key that is wrong or has expired:
+# https://ai.google.dev/gemini-api/docs/troubleshooting
+_BAD_KEY = "API_KEY_INVALID"
+
+
+def connection_error(error: Exception, operation: str) -> ServiceFailureError:
+    """No answer came. The error's own text is left out: it may hold an address that is a secret."""
+    kind = type(error).__name__
+    return ServiceFailureError(
+        0, "CONNECTION", f"no answer from the service ({kind})", (), operation
+    )
+
+
+def service_error(response: requests.Response, operation: str) -> ServiceError:
+    """The error that a response is, with what google.rpc.Status says in its body."""
+    status = response.status_code
+    error = _error_body(response)
+    details = [item for item in error.get("details") or () if jsonl.is_object(item)]
+    reason = next((d["reason"] for d in details if d.get("reason")), error.get("status"))
+    message = str(error.get("message") or response.reason or "no message")
+    retry_after = _retry_after(response, details)
+    known = (status, str(reason or rpc_reason(status)), message, details, operation)
+    return _error_of(*known, retry_after)
+
+
+def _error_of(  # noqa: PLR0917  # the fields of a ServiceError, in its order
+    status: int,
+    reason: str,
+    message: str,
+    details: Sequence[Mapping[str, Any]],
+    operation: str,
+    retry_after: float | None = None,
+) -> ServiceError:
+    known = (status, reason, message, tuple(details), operation)
+    if status == requests.codes.too_many_requests:
+        return RateLimitedError(*known, retry_after)
+    if status in _TRANSIENT or status >= requests.codes.server_error:
+        return ServiceFailureError(*known)
+    kind = NotAuthorisedError if reason == _BAD_KEY else _KINDS.get(status, ServiceError)
+    return kind(*known)
+
+
+@contextlib.contextmanager
+def google_errors(operation: str) -> Generator[None]:
+    """Errors of Google's own libraries, inside the block, become those of our tree."""
+    try:
+        yield
+    except google_exceptions.GoogleAPICallError as error:
+        raise _of_google(error, operation) from None
+    except google_exceptions.RetryError as error:
+        cause = error.cause
+        if isinstance(cause, google_exceptions.GoogleAPICallError):
+            raise _of_google(cause, operation) from None
+        raise connection_error(error, operation) from None
+    except auth_exceptions.GoogleAuthError as error:
+        raise credentials_error(error, operation) from None
+    except (requests.RequestException, ConnectionError) as error:
+        raise connection_error(error, operation) from None
+
+
+def _of_google(error: google_exceptions.GoogleAPICallError, operation: str) -> ServiceError:
+    status = int(error.code or 0)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    said = [dict(item) for item in error.errors if jsonl.is_object(item)]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    reason = next((str(item["reason"]) for item in said if item.get("reason")), rpc_reason(status))
+    return _error_of(status, reason, str(error.message), said, operation)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def credentials_error(error: Exception, operation: str) -> ServiceFailureError | CredentialsError:
+    """What google-auth says; its own text is left out where it may hold a reply with secrets."""
+    if isinstance(error, auth_exceptions.TransportError):
+        return connection_error(error, operation)
+    message = (
+        f"{operation}: no usable Google Cloud credentials ({type(error).__name__}): run `gcloud "
+        "auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
+    )
+    return CredentialsError(message)
+
+
+def _error_body(response: requests.Response) -> dict[str, Any]:
+    """The `error` object, which some endpoints wrap in a list."""
+    try:
+        content = jsonl.loads(response.content)
+    except (ValueError, requests.RequestException):
+        return {}
+    first = content[0] if jsonl.is_list(content) and content else content
+    error = first.get("error") if jsonl.is_object(first) else None
+    return error if jsonl.is_object(error) else {}
+
+
+def _retry_after(response: requests.Response, details: list[dict[str, Any]]) -> float | None:
+    """Seconds to wait: RetryInfo's `retryDelay` ("34.4s"), else the Retry-After header."""
+    delays = [str(item["retryDelay"]) for item in details if item.get("retryDelay")]
+    for text in (*delays, response.headers.get("Retry-After", "")):
+        try:
+            return float(text.removesuffix("s"))
+        except ValueError:
+            continue
+    return None

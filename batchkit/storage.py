@@ -1,0 +1,183 @@
+"""Objects in Cloud Storage: written once and never over another, read at one generation.
+
+https://docs.cloud.google.com/storage/docs/json_api/v1/objects
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import google_crc32c
+from google.api_core.exceptions import PreconditionFailed
+
+from batchkit.errors import NotFoundError, SetupError
+from batchkit.failures import google_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["ObjectUri", "Objects", "StoredObject"]
+
+_URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", re.DOTALL)
+_BLOCK_BYTES = 1 << 20
+_GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectUri:
+    """`gs://bucket/name`, or `gs://bucket/prefix` of several objects."""
+
+    bucket: str
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectUri:
+        """The bucket and name in a `gs://` address; SetupError when it is none."""
+        found = _URI.fullmatch(text)
+        if found is None:
+            message = f"{text!r} is no address in Cloud Storage: it looks like gs://bucket/folder"
+            raise SetupError(message)
+        return cls(found[1], found[2] or "")
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.name}"
+
+    def __truediv__(self, name: str) -> ObjectUri:
+        base = self.name.rstrip("/")
+        return ObjectUri(self.bucket, f"{base}/{name}" if base else name)
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it names objects by `*`, `?` or `[…]`."""
+        return bool(_GLOB & set(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object at one generation; `crc32c` as the service writes it, in base64."""
+
+    uri: ObjectUri
+    generation: int
+    bytes: int
+    crc32c: str
+
+
+class Objects:
+    """The objects that one account reaches, through Google's own client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def put(
+        self,
+        path: Path,
+        uri: ObjectUri,
+        *,
+        content_type: str = "application/octet-stream",
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> StoredObject:
+        """Upload a file as a new object; one that is there already with the same content is fine.
+
+        So an upload whose reply was lost can be repeated. SetupError when the object has other
+        content: nothing is ever written over it.
+        """
+        blob = self._client.bucket(uri.bucket).blob(uri.name)
+        size = path.stat().st_size
+        with google_errors("storage.put"), path.open("rb") as file:
+            source: Any = _Counted(file, size, on_progress) if on_progress else file
+            try:
+                blob.upload_from_file(
+                    source,
+                    size=size,
+                    content_type=content_type,
+                    if_generation_match=0,
+                    checksum="crc32c",
+                )
+            except PreconditionFailed:
+                blob.reload()
+                if blob.crc32c != _crc32c(path):
+                    message = f"{uri} is there already, with other content: name another place"
+                    raise SetupError(message) from None
+        return _stored(blob)
+
+    def list(self, prefix: ObjectUri, *, pattern: str | None = None) -> Iterator[StoredObject]:
+        """Objects whose names begin with the prefix, by name; `pattern` is a glob for the whole."""
+        with google_errors("storage.list"):
+            listed = self._client.list_blobs(prefix.bucket, prefix=prefix.name, match_glob=pattern)
+            yield from (_stored(blob) for blob in listed)
+
+    def find(self, uri: ObjectUri) -> StoredObject | None:
+        """The object as it is now, None when there is none."""
+        with google_errors("storage.get"):
+            blob = self._client.bucket(uri.bucket).get_blob(uri.name)
+        return None if blob is None else _stored(blob)
+
+    def download(
+        self,
+        stored: StoredObject,
+        to: IO[bytes],
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Append the object's content, at its generation, to an open file."""
+        sink: Any = _Counted(to, stored.bytes, on_progress) if on_progress else to
+        with google_errors("storage.download"):
+            self._blob(stored).download_to_file(sink, checksum="crc32c")
+
+    def open(self, stored: StoredObject) -> IO[bytes]:
+        """The object's content at its generation, to read and seek in."""
+        with google_errors("storage.open"):
+            return self._blob(stored).open("rb")
+
+    def location(self, bucket: str) -> str:
+        """Where a bucket lies, in lower case: `us-central1`, `us`; NotFoundError without one."""
+        with google_errors("storage.bucket"):
+            found = self._client.lookup_bucket(bucket)
+        if found is None:
+            message = f"there is no bucket gs://{bucket}, or this account does not see it"
+            raise NotFoundError(404, "NOT_FOUND", message, (), "storage.bucket")
+        return str(found.location).lower()
+
+    def _blob(self, stored: StoredObject) -> Any:
+        bucket = self._client.bucket(stored.uri.bucket)
+        return bucket.blob(stored.uri.name, generation=stored.generation)
+
+
+class _Counted:
+    """A file whose reads or writes are told, with the bytes in all."""
+
+    def __init__(self, file: IO[bytes], total: int, tell: Callable[[int, int], None]) -> None:
+        self._file = file
+        self._total = total
+        self._tell = tell
+        self._done = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self._tell(self._file.tell(), self._total)
+        return piece
+
+    def write(self, content: bytes) -> int:
+        self._done += self._file.write(content)
+        self._tell(self._done, self._total)
+        return len(content)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _stored(blob: Any) -> StoredObject:
+    uri = ObjectUri(blob.bucket.name, blob.name)
+    return StoredObject(uri, int(blob.generation), int(blob.size), str(blob.crc32c))
+
+
+def _crc32c(path: Path) -> str:
+    checksum: Any = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            checksum.update(block)
+    return base64.b64encode(checksum.digest()).decode()

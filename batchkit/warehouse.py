@@ -1,0 +1,248 @@
+"""Tables in BigQuery: read as Arrow, written by jobs that run once though asked for twice.
+
+https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/Job
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from google.api_core.exceptions import Conflict, NotFound
+
+from batchkit.errors import NotFoundError, SetupError
+from batchkit.failures import google_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+__all__ = ["IfExists", "TableInfo", "TableName", "TableRows", "Warehouse"]
+
+IfExists: TypeAlias = Literal["fail", "replace", "append"]
+
+_NAME = re.compile(r"bq://([a-z0-9.:-]+?)\.([A-Za-z0-9_]+)(?:\.([^.`/\\\x00-\x1f]+))?")
+_DISPOSITIONS: Mapping[IfExists, str] = {
+    "fail": "WRITE_EMPTY",
+    "replace": "WRITE_TRUNCATE",
+    "append": "WRITE_APPEND",
+}
+_MOST_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TableName:
+    """`bq://project.dataset.table`, or without a table a dataset."""
+
+    project: str
+    dataset: str
+    table: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> TableName:
+        """The parts of a `bq://` address; SetupError when it is none."""
+        found = _NAME.fullmatch(text)
+        if found is None:
+            message = f"{text!r} is no BigQuery name: it looks like bq://project.dataset.table"
+            raise SetupError(message)
+        return cls(found[1], found[2], found[3] or "")
+
+    @property
+    def path(self) -> str:
+        """`project.dataset.table`."""
+        return f"{self.project}.{self.dataset}" + (f".{self.table}" if self.table else "")
+
+    @property
+    def sql(self) -> str:
+        """The name as SQL writes it."""
+        return f"`{self.path}`"
+
+    def __str__(self) -> str:
+        return f"bq://{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """What a table is: its fields as the REST API writes them, and rows (None for a view)."""
+
+    name: TableName
+    fields: Sequence[Mapping[str, Any]]
+    rows: int | None
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Rows of a table or a query, to be read once."""
+
+    schema: pa.Schema
+    rows: int | None
+    batches: Iterator[pa.RecordBatch]
+
+
+class Warehouse:
+    """The tables that one account reaches, through Google's own client.
+
+    `reader` is a client of the BigQuery Storage API; without it rows come by REST, slower.
+    """
+
+    def __init__(self, client: Any, reader: Any = None) -> None:
+        self._client = client
+        self._reader = reader
+
+    def location(self, name: TableName) -> str:
+        """Where the dataset lies, in lower case; NotFoundError when there is none."""
+        with google_errors("bigquery.dataset"):
+            found = self._client.get_dataset(f"{name.project}.{name.dataset}")
+        return str(found.location).lower()
+
+    def find(self, name: TableName) -> TableInfo | None:
+        """The table as it is now, None when there is none."""
+        try:
+            with google_errors("bigquery.table"):
+                table = self._client.get_table(name.path)
+        except NotFoundError:
+            return None
+        fields = [field.to_api_repr() for field in table.schema]
+        is_stored = table.table_type == "TABLE"
+        rows = table.num_rows if is_stored else None
+        return TableInfo(name, fields, rows, str(table.location).lower())
+
+    def read(self, name: TableName, columns: Sequence[str] | None = None) -> TableRows:
+        """The rows of a table, or of a view by a query, with these columns (None: all)."""
+        info = self.find(name)
+        if info is None:
+            message = f"there is no table {name}, or this account does not see it"
+            raise NotFoundError(404, "NOT_FOUND", message, (), "bigquery.table")
+        if info.rows is None:
+            wanted = "*" if columns is None else ", ".join(f"`{column}`" for column in columns)
+            return self.query_rows(f"SELECT {wanted} FROM {name.sql}")  # noqa: S608  # names that were checked
+        with google_errors("bigquery.read"):
+            table = self._client.get_table(name.path)
+            by_name = {field.name: field for field in table.schema}
+            fields = None if columns is None else [by_name[column] for column in columns]
+            return self._rows(self._client.list_rows(table, selected_fields=fields))
+
+    def query_rows(self, sql: str) -> TableRows:
+        """The rows that a query gives."""
+        with google_errors("bigquery.query"):
+            return self._rows(self._client.query(sql).result())
+
+    def _rows(self, rows: Any) -> TableRows:
+        stream: Iterator[pa.RecordBatch] = rows.to_arrow_iterable(bqstorage_client=self._reader)
+        first = next(stream, None)
+        if first is None:
+            return TableRows(rows.to_arrow().schema, rows.total_rows, iter(()))
+        return TableRows(first.schema, rows.total_rows, _guarded(chain([first], stream)))
+
+    def load(  # noqa: PLR0913  # the options of a load job, by keyword
+        self,
+        path: Path,
+        to: TableName,
+        job_id: str,
+        *,
+        fields: Sequence[Mapping[str, Any]],
+        if_exists: IfExists = "fail",
+        partition_by: str | None = None,
+        cluster_by: Sequence[str] = (),
+    ) -> int:
+        """Load a Parquet file as one job of this id; rows loaded.
+
+        A job of this id that runs or is done is taken as ours: the file is loaded once, however
+        often this is called. After a job that failed, another is tried under the next number.
+        """
+        from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
+
+        make_field: Any = bigquery.SchemaField.from_api_repr  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        options = bigquery.ParquetOptions()
+        options.enable_list_inference = True
+        config = bigquery.LoadJobConfig(
+            source_format="PARQUET",
+            schema=[make_field(dict(field)) for field in fields],
+            write_disposition=_DISPOSITIONS[if_exists],
+            parquet_options=options,
+            clustering_fields=list(cluster_by) or None,
+        )
+        if partition_by:
+            config.time_partitioning = bigquery.TimePartitioning(field=partition_by)
+        location = self.location(to)
+
+        def begin(name: str) -> Any:
+            with path.open("rb") as file:
+                return self._client.load_table_from_file(
+                    file,
+                    to.path,
+                    job_id=name,
+                    job_config=config,
+                    location=location,
+                    size=path.stat().st_size,
+                )
+
+        done = self._once(job_id, location, begin, "bigquery.load")
+        return int(done.output_rows or 0)
+
+    def run(
+        self,
+        sql: str,
+        job_id: str,
+        location: str,
+        *,
+        into: TableName | None = None,
+        if_exists: IfExists = "fail",
+    ) -> int:
+        """Run a statement as one job of this id, as `load` does; rows it changed."""
+        from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
+
+        config = bigquery.QueryJobConfig()
+        if into is not None:
+            config.destination = into.path
+            config.write_disposition = _DISPOSITIONS[if_exists]
+
+        def begin(name: str) -> Any:
+            return self._client.query(sql, job_id=name, job_config=config, location=location)
+
+        done = self._once(job_id, location, begin, "bigquery.query")
+        return int(getattr(done, "num_dml_affected_rows", None) or 0)
+
+    def drop(self, name: TableName) -> None:
+        """Delete a table; one that is gone is no error."""
+        with google_errors("bigquery.delete"):
+            self._client.delete_table(name.path, not_found_ok=True)
+
+    def _once(self, job_id: str, location: str, begin: Callable[[str], Any], operation: str) -> Any:
+        """The job of this id, run to its end by whoever began it."""
+        for number in count(1):
+            name = f"{job_id}-{number}"
+            with google_errors(operation):
+                job = self._job(name, location) or self._begun(name, location, begin)
+                has_run_before = job.state == "DONE"
+                if has_run_before and job.error_result and number < _MOST_TRIES:
+                    continue  # an earlier try that failed wrote nothing
+                return _result(job)
+        raise AssertionError
+
+    def _job(self, name: str, location: str) -> Any:
+        try:
+            return self._client.get_job(name, location=location)
+        except NotFound:
+            return None
+
+    def _begun(self, name: str, location: str, begin: Callable[[str], Any]) -> Any:
+        try:
+            return begin(name)
+        except Conflict:  # its reply was lost, and the library asked again
+            return self._client.get_job(name, location=location)
+
+
+def _result(job: Any) -> Any:
+    job.result()
+    return job
+
+
+def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    with google_errors("bigquery.read"):
+        yield from batches
