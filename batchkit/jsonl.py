@@ -20,6 +20,7 @@ __all__ = [
     "dumps_readable",
     "dumps_sorted",
     "dumps_with",
+    "embedded",
     "fault",
     "is_list",
     "is_object",
@@ -65,6 +66,15 @@ def _foreign(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return str(value)
+
+
+def embedded(text: str) -> Any:
+    """A JSON text to be written inside another as it stands; any other text as a text."""
+    try:
+        value = loads(text)
+    except ValueError:
+        return text
+    return value if "\n" in text else orjson.Fragment(text)
 
 
 def loads(text: bytes | str) -> Any:

@@ -17,7 +17,7 @@ from batchkit.errors import NotFoundError, SetupError
 from batchkit.failures import google_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 __all__ = ["ObjectUri", "Objects", "StoredObject"]
@@ -25,6 +25,7 @@ __all__ = ["ObjectUri", "Objects", "StoredObject"]
 _URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _BLOCK_BYTES = 1 << 20
 _GLOB = frozenset("*?[")
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,20 @@ class Objects:
         with google_errors("storage.list"):
             listed = self._client.list_blobs(prefix.bucket, prefix=prefix.name, match_glob=pattern)
             yield from (_stored(blob) for blob in listed)
+
+    def matching(self, addresses: Iterable[str]) -> Iterator[StoredObject]:
+        """The objects that addresses name, each by itself or by a pattern; none is an error."""
+        for address in addresses:
+            uri = ObjectUri.parse(address)
+            if uri.is_pattern:
+                fixed = ObjectUri(uri.bucket, _WILDCARD.split(uri.name, maxsplit=1)[0])
+                found = list(self.list(fixed, pattern=uri.name))
+            else:
+                found = [each for each in [self.find(uri)] if each]
+            if not found:
+                message = f"there is no object {uri}, or this account does not see it"
+                raise NotFoundError(404, "NOT_FOUND", message, (), "storage.get")
+            yield from found
 
     def find(self, uri: ObjectUri) -> StoredObject | None:
         """The object as it is now, None when there is none."""

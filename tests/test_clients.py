@@ -5,9 +5,9 @@ import logging
 import pytest
 
 import batchkit as bk
-from batchkit.clients import connect
+from batchkit.clients import connect, wanted_service
 from batchkit.emulator import serve
-from batchkit.errors import CapabilityError, CredentialsError, SetupError
+from batchkit.errors import CredentialsError, SetupError
 from tests.scripted import Said, scripted
 
 VARIABLES = (
@@ -173,14 +173,19 @@ def test_a_proxy_is_not_used_for_this_machine(environment: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_GENAI_USE_ENTERPRISE"])
 @pytest.mark.parametrize("value", ["true", "True", "1"])
-def test_an_environment_that_asks_for_vertex_is_told_so(
+def test_an_environment_that_asks_for_vertex_is_heard(
     environment: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     environment.setenv("GEMINI_API_KEY", "k")
     environment.setenv(name, value)
-    with pytest.raises(CapabilityError, match=r"asks for Vertex AI, .*: unset it, or pass client="):
-        bk.Gemini()
-    assert key_sent(api_key="given") == "given"
+    assert wanted_service() == "vertex"
+    assert key_sent() == "k"  # bk.Gemini says itself which service it is
+
+
+def test_the_new_name_of_the_variable_wins(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    environment.setenv("GOOGLE_GENAI_USE_ENTERPRISE", "false")
+    assert wanted_service() == "gemini"
 
 
 @pytest.mark.parametrize("value", ["false", "0", ""])
@@ -189,6 +194,7 @@ def test_an_environment_that_asks_against_vertex_is_left_alone(
 ) -> None:
     environment.setenv("GEMINI_API_KEY", "k")
     environment.setenv("GOOGLE_GENAI_USE_VERTEXAI", value)
+    assert wanted_service() == "gemini"
     assert key_sent() == "k"
 
 

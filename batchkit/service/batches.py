@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from batchkit import jsonl
-from batchkit.clients import connect
-from batchkit.errors import (
-    CapabilityError,
-    JobNotFinishedError,
-    NoOutputError,
-    SetupError,
-    WaitTimeoutError,
-)
+from batchkit.clients import connect, connect_vertex, wanted_service
+from batchkit.errors import JobNotFinishedError, NoOutputError, WaitTimeoutError
 from batchkit.service.defaults import RequestDefaults
 from batchkit.service.files import Files
-from batchkit.service.gemini import GeminiBatches, inlined
-from batchkit.service.job import BatchJob
-from batchkit.specs.rest import as_rest, model_name
-from batchkit.tables.request_lines import key_and_body
+from batchkit.service.gemini import GeminiBatches
+from batchkit.service.job import BatchJob, JobPlace
+from batchkit.service.new_job import NewJob, new_name, place_named
+from batchkit.service.output import write_output
+from batchkit.service.sources import Sources
+from batchkit.service.vertex import VertexBatches
+from batchkit.specs.rest import model_name
 from batchkit.wire import decode_item, decode_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from batchkit.clients import Connection
+    from batchkit.clients import Cloud, Connection
     from batchkit.outcome import Response
     from batchkit.service.job import JobList
-    from batchkit.wire import Kind
 
 __all__ = ["BatchApi", "Batches"]
 
@@ -39,7 +35,7 @@ __all__ = ["BatchApi", "Batches"]
 class BatchApi(Protocol):
     """What one service's own module does: one HTTP call each."""
 
-    def create(self, kind: Kind, model: str, batch: Mapping[str, Any]) -> BatchJob:
+    def create(self, new: NewJob) -> BatchJob:
         """Create a job, once."""
         ...
 
@@ -49,6 +45,10 @@ class BatchApi(Protocol):
 
     def list(self, page_size: int | None, page_token: str | None, query: str | None) -> JobList:
         """One page of jobs."""
+        ...
+
+    def named(self, display_name: str) -> str | None:
+        """The filter that finds jobs by display name, None where the service has none."""
         ...
 
     def cancel(self, name: str) -> None:
@@ -63,14 +63,19 @@ class BatchApi(Protocol):
 class Batches:
     """The jobs of one project: two ways to create them, and everything that comes after.
 
-    Without a connection, those of the environment's project. `create` is never retried, since
-    the service would make a second job; all other calls are.
+    Without a connection, those of the environment's project, on the service it asks for. `create`
+    is never retried, since the service would make a second job; all other calls are.
     """
 
     def __init__(self, connection: Connection | None = None) -> None:
-        used = connection or connect()
-        self._api: BatchApi = GeminiBatches(used.transport, used.api_version)
-        self._files = Files(used)
+        used = connection or (connect_vertex() if wanted_service() == "vertex" else connect())
+        self._cloud: Cloud | None = used.cloud
+        self._files: Files | None = None
+        if used.service == "gemini":
+            self._files = Files(used)
+            self._api: BatchApi = GeminiBatches(used.transport, used.api_version)
+        else:
+            self._api = VertexBatches(used.transport, used.api_version, used.place)
 
     def create(  # noqa: PLR0913  # the options of the API, by keyword
         self,
@@ -79,7 +84,7 @@ class Batches:
         file_name: str | None = None,
         inlined_requests: Sequence[str | Mapping[str, Any]] | None = None,
         path: str | Path | None = None,
-        gcs_uri: Sequence[str] | None = None,
+        gcs_uri: str | Sequence[str] | None = None,
         bigquery_uri: str | None = None,
         display_name: str | None = None,
         generation_config: Mapping[str, Any] | Any = None,
@@ -87,22 +92,40 @@ class Batches:
         priority: int | None = None,
         destination: str | None = None,
         webhook: str | Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> BatchJob:
         """Create a job that generates, from exactly one source.
 
-        `file_name` is an uploaded `files/…`, `path` a request file to upload first,
-        `inlined_requests` a list of prompts, requests or `{"key", "request"}`. The service knows
-        no generation config or system instruction for a whole job: they are merged into each
-        request, whose own values win, and refused for a file that is uploaded already. Jobs with
-        a higher `priority` (default 0) come first. `webhook` is an address, or the API's
-        webhookConfig.
+        On the Developer API `file_name` is an uploaded `files/…`, and `inlined_requests` a list of
+        prompts, requests or `{"key", "request"}`; on Vertex AI `gcs_uri` names objects, and
+        `bigquery_uri` a table, and `destination` (`gs://…`, `bq://…`) says where output goes.
+        `path` is a request file to upload first. The services know no generation config or system
+        instruction for a whole job: they are merged into each request, whose own values win, and
+        refused where the requests are not ours to rewrite. Jobs with a higher `priority` (default
+        0) come first. `webhook` is an address, or the API's webhookConfig.
         """
-        _refuse_vertex_only(gcs_uri=gcs_uri, bigquery_uri=bigquery_uri, destination=destination)
         defaults = RequestDefaults(generation_config, system_instruction)
-        sources = {"file_name": file_name, "inlined_requests": inlined_requests, "path": path}
-        config = self._input_config("generate", sources, defaults)
-        options = _options(display_name, priority, webhook)
-        return self._api.create("generate", model_name(model), {**options, "inputConfig": config})
+        sources = {
+            "file_name": file_name,
+            "inlined_requests": inlined_requests,
+            "path": path,
+            "gcs_uri": gcs_uri,
+            "bigquery_uri": bigquery_uri,
+        }
+        return self._created(
+            NewJob(
+                kind="generate",
+                model=model_name(model),
+                source=JobPlace(),
+                display_name=display_name or new_name(),
+                destination=place_named(destination),
+                priority=priority,
+                webhook=_webhook_config(webhook),
+                labels=labels or {},
+            ),
+            sources,
+            defaults,
+        )
 
     def create_embeddings(  # noqa: PLR0913  # the options of the API, by keyword
         self,
@@ -111,22 +134,39 @@ class Batches:
         file_name: str | None = None,
         inlined_requests: Sequence[str | Mapping[str, Any]] | None = None,
         path: str | Path | None = None,
-        gcs_uri: Sequence[str] | None = None,
+        gcs_uri: str | Sequence[str] | None = None,
         bigquery_uri: str | None = None,
         display_name: str | None = None,
         priority: int | None = None,
         destination: str | None = None,
         webhook: str | Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> BatchJob:
         """Create a job that embeds, from exactly one source, as `create` does.
 
         An inlined request may be a text, a request (`{"content": …}`) or `{"key", "request"}`.
         """
-        _refuse_vertex_only(gcs_uri=gcs_uri, bigquery_uri=bigquery_uri, destination=destination)
-        sources = {"file_name": file_name, "inlined_requests": inlined_requests, "path": path}
-        config = self._input_config("embed", sources, RequestDefaults())
-        options = _options(display_name, priority, webhook)
-        return self._api.create("embed", model_name(model), {**options, "inputConfig": config})
+        sources = {
+            "file_name": file_name,
+            "inlined_requests": inlined_requests,
+            "path": path,
+            "gcs_uri": gcs_uri,
+            "bigquery_uri": bigquery_uri,
+        }
+        return self._created(
+            NewJob(
+                kind="embed",
+                model=model_name(model),
+                source=JobPlace(),
+                display_name=display_name or new_name(),
+                destination=place_named(destination),
+                priority=priority,
+                webhook=_webhook_config(webhook),
+                labels=labels or {},
+            ),
+            sources,
+            RequestDefaults(),
+        )
 
     def get(self, name: str) -> BatchJob:
         """A job by its name, with or without `batches/`."""
@@ -149,6 +189,11 @@ class Batches:
         while page.has_more_pages:
             page = self.list(page_size=100, page_token=page.next_page_token, filter=filter)
             yield from page
+
+    def find(self, display_name: str) -> Iterator[BatchJob]:
+        """The jobs of this display name; where the service has no filter, all are listed."""
+        listed = self.list_all(filter=self._api.named(display_name))
+        return (job for job in listed if job.display_name == display_name)
 
     def cancel(self, name: str) -> None:
         """Ask for a job to stop; it may take a while, and what is processed is paid for."""
@@ -204,91 +249,37 @@ class Batches:
             place = current.destination
         if place.inlined is not None:
             return (decode_item(item) for item in place.inlined)
-        if place.file_name is not None:
-            return self._streamed(place.file_name)
-        message = f"{current.name} is {current.state} and has no output"
-        raise NoOutputError(message, current)
+        if place == JobPlace():
+            message = f"{current.name} is {current.state} and has no output"
+            raise NoOutputError(message, current)
+        return self._streamed(current)
 
-    def _streamed(self, file_name: str) -> Iterator[Response]:
-        with tempfile.TemporaryDirectory(prefix="batchkit-") as folder:
-            path = self._files.download(file_name, Path(folder) / "responses.jsonl")
-            with path.open("rb") as file:
-                for _, line in jsonl.lines(file):
-                    yield decode_line(line)
-
-    def _input_config(
-        self, kind: Kind, sources: Mapping[str, Any], defaults: RequestDefaults
-    ) -> dict[str, Any]:
-        given = [name for name, value in sources.items() if value is not None]
-        if len(given) != 1:
-            message = (
-                f"give exactly one of {', '.join(sources)}; given: {', '.join(given) or 'none'}"
-            )
-            raise SetupError(message)
-        source = sources[given[0]]
-        if given == ["inlined_requests"]:
-            if isinstance(source, str):
-                message = "inlined_requests is a text: give a list of texts or requests"
-                raise SetupError(message)
-            return inlined(
-                _request_and_metadata(item, f"inlined_requests[{index}]", kind, defaults)
-                for index, item in enumerate(source)
-            )
-        if given == ["file_name"]:
-            if defaults.are_given:
-                message = (
-                    f"{source} is uploaded already, so nothing can be merged into its requests: "
-                    "write generationConfig and systemInstruction into its lines, or give path="
-                )
-                raise CapabilityError(message)
-            return {"fileName": source}
-        return {"fileName": self._uploaded(Path(source), defaults)}
-
-    def _uploaded(self, path: Path, defaults: RequestDefaults) -> str:
-        if not defaults.are_given:
-            return self._files.upload(path).name
-        with tempfile.NamedTemporaryFile(suffix=".jsonl") as merged:
-            merged.writelines(defaults.lines(path))
-            merged.flush()
-            return self._files.upload(merged.name, display_name=path.name).name
-
-
-def _refuse_vertex_only(**given: object) -> None:
-    for name, value in given.items():
-        if value is not None:
-            message = (
-                f"{name}: the Developer API reads and writes uploaded files and inline requests"
-            )
-            raise CapabilityError(message)
-
-
-def _options(
-    display_name: str | None, priority: int | None, webhook: str | Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """The batch's own fields; the schema requires a display name, so there always is one."""
-    options: dict[str, Any] = {"displayName": display_name or f"batchkit-{secrets.token_hex(6)}"}
-    if priority is not None:
-        options["priority"] = str(priority)  # an int64, which proto JSON writes as text
-    if webhook is not None:
-        options["webhookConfig"] = {"uris": [webhook]} if isinstance(webhook, str) else webhook
-    return options
-
-
-def _request_and_metadata(
-    item: Any, place: str, kind: Kind, defaults: RequestDefaults
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One inlined request, from a text, a request, or a request with a key or metadata."""
-    if isinstance(item, str):
-        content = {"parts": [{"text": item}]}
-        request: Any = (
-            {"content": content} if kind == "embed" else {"contents": [{"role": "user", **content}]}
+    def write_output(
+        self,
+        job: BatchJob,
+        to: str | Path,
+        *,
+        on_progress: Callable[[int, int | None], None] | None = None,
+    ) -> bool:
+        """Write the responses of a job that has ended to a JSONL file; False when it has none."""
+        return write_output(
+            job, Path(to), files=self._files, cloud=self._cloud, on_progress=on_progress
         )
-        return defaults.merged(request), {}
-    plain = as_rest(item, place)
-    key, request = key_and_body(plain)
-    if not jsonl.is_object(request):
-        message = f"{place} is no request: give a text, a request, or a key and a request"
-        raise SetupError(message)
-    metadata = plain.get("metadata") if "request" in plain else None
-    named = {**(metadata if jsonl.is_object(metadata) else {}), **({"key": key} if key else {})}
-    return defaults.merged(request), named
+
+    def _streamed(self, job: BatchJob) -> Iterator[Response]:
+        with tempfile.TemporaryDirectory(prefix="batchkit-") as folder:
+            path = Path(folder) / "responses.jsonl"
+            if self.write_output(job, path):
+                with path.open("rb") as file:
+                    for _, line in jsonl.lines(file):
+                        yield decode_line(line)
+
+    def _created(
+        self, new: NewJob, sources: Mapping[str, Any], defaults: RequestDefaults
+    ) -> BatchJob:
+        place = Sources(self._files, self._cloud).place(sources, new, defaults)
+        return self._api.create(replace(new, source=place))
+
+
+def _webhook_config(webhook: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return {"uris": [webhook]} if isinstance(webhook, str) else webhook

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from batchkit.clients import connect
+from batchkit.clients import connect, connect_vertex
 from batchkit.service.batches import Batches
 from batchkit.service.files import Files
 
 if TYPE_CHECKING:
+    from batchkit.clients import Cloud
     from batchkit.fields import Service
     from batchkit.transport import Retries
 
-__all__ = ["Gemini"]
+__all__ = ["Client", "Gemini", "Vertex", "client_for"]
 
 
 class Gemini:
@@ -47,3 +48,64 @@ class Gemini:
     def account(self) -> str:
         """What tells this account from another; holds the key, so keep only a hash of it."""
         return self._connection.account
+
+
+class Vertex:
+    """A client of Vertex AI: the `batches` of one project and location, and that project's data.
+
+    Without `project`, GOOGLE_CLOUD_PROJECT or that of the credentials; without `location`,
+    GOOGLE_CLOUD_LOCATION: a region, a multi-region (`us`, `eu`) or `global`. Credentials are the
+    Application Default Credentials unless given. `base_url` (or GOOGLE_VERTEX_BASE_URL) overrides
+    the location's host. `cloud` is the project's storage and warehouse.
+    """
+
+    service: Service = "vertex"
+
+    def __init__(  # noqa: PLR0913  # what a client is, by keyword
+        self,
+        project: str | None = None,
+        location: str | None = None,
+        *,
+        credentials: Any = None,
+        base_url: str | None = None,
+        api_version: str = "v1",
+        retries: Retries | None = None,
+        timeout: tuple[float, float] = (10.0, 300.0),
+    ) -> None:
+        self._connection = connect_vertex(
+            project,
+            location,
+            credentials=credentials,
+            base_url=base_url,
+            api_version=api_version,
+            retries=retries,
+            timeout=timeout,
+        )
+        self.cloud: Cloud = cast("Cloud", self._connection.cloud)
+        self.batches: Batches = Batches(self._connection)
+
+    def __repr__(self) -> str:
+        return f"Vertex({self.account!r})"
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        return self.cloud.project
+
+    @property
+    def location(self) -> str:
+        """Where its jobs run."""
+        return self.account.rpartition("/")[2]
+
+    @property
+    def account(self) -> str:
+        """`projects/…/locations/…`, which tells this account from another."""
+        return self._connection.account
+
+
+Client: TypeAlias = Gemini | Vertex
+
+
+def client_for(service: Service) -> Client:
+    """A client of this service, from the environment."""
+    return Vertex() if service == "vertex" else Gemini()

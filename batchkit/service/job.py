@@ -115,7 +115,8 @@ class BatchJob:
     """One job, as it was when it was asked about.
 
     `name` is `batches/…` or `projects/…/batchPredictionJobs/…`; `raw_state` the service's own
-    string; times are in UTC and None where the service gave none; `content` is the whole answer.
+    string; times are in UTC and None where the service gave none; `partial_failures` and `labels`
+    are Vertex AI's; `content` is the whole answer.
     """
 
     name: str
@@ -132,6 +133,8 @@ class BatchJob:
     start_time: dt.datetime | None = None
     end_time: dt.datetime | None = None
     update_time: dt.datetime | None = None
+    partial_failures: tuple[JobFailure, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
     content: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
 
     @property

@@ -52,6 +52,10 @@ def read_job(content: Mapping[str, Any]) -> BatchJob:
         start_time=read_time(resource.get("startTime")),
         end_time=read_time(resource.get("endTime")),
         update_time=read_time(resource.get("updateTime")),
+        partial_failures=tuple(
+            _failure(each) for each in _objects(resource.get("partialFailures"))
+        ),
+        labels={name: str(value) for name, value in _inner(resource, "labels").items()},
         content=content,
     )
 
@@ -87,6 +91,10 @@ def _stats(resource: Mapping[str, Any]) -> CompletionStats | None:
     incomplete = max(0, read_integer(stats.get("incompleteCount")) or 0)  # -1 means unknown
     total = read_integer(stats.get("totalCount")) or success + failure + incomplete
     return CompletionStats(total, success, failure)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if jsonl.is_object(each)] if jsonl.is_list(value) else []
 
 
 def _failure(error: Mapping[str, Any]) -> JobFailure:

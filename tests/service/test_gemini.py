@@ -4,8 +4,9 @@ import pytest
 
 from batchkit.clients import connect
 from batchkit.errors import CapabilityError, InvalidRequestError
-from batchkit.service.gemini import GeminiBatches, inlined
-from batchkit.service.job import JobState
+from batchkit.service.gemini import GeminiBatches
+from batchkit.service.job import JobPlace, JobState
+from batchkit.service.new_job import NewJob
 from tests.scripted import Said, Scripted, scripted
 
 JOB = Said(body={"name": "batches/b1", "metadata": {"state": "BATCH_STATE_RUNNING"}})
@@ -19,16 +20,26 @@ def test_the_five_calls_are_those_of_the_published_interface() -> None:
     """https://ai.google.dev/api/batch-api."""
     with scripted(JOB) as server:
         batches = batches_of(server)
-        assert batches.create("generate", "m", {"displayName": "d"}).state is JobState.RUNNING
-        assert batches.create("embed", "m", {"displayName": "d"}).name == "batches/b1"
+        source = JobPlace(file_name="files/f1")
+        job = batches.create(NewJob("generate", "m", source, "d"))
+        assert job.state is JobState.RUNNING
+        assert batches.create(NewJob("embed", "m", source, "d", priority=-2)).name == "batches/b1"
         assert batches.get("batches/b1").name == "batches/b1"
         assert len(batches.list(None, None, None)) == 0
         batches.cancel("b1")
         batches.delete("batches/b1")
         calls = [(asked.method, asked.path, asked.body) for asked in server.asked]
     assert calls == [
-        ("POST", "/v1beta/models/m:batchGenerateContent", b'{"batch":{"displayName":"d"}}'),
-        ("POST", "/v1beta/models/m:asyncBatchEmbedContent", b'{"batch":{"displayName":"d"}}'),
+        (
+            "POST",
+            "/v1beta/models/m:batchGenerateContent",
+            b'{"batch":{"displayName":"d","inputConfig":{"fileName":"files/f1"}}}',
+        ),
+        (
+            "POST",
+            "/v1beta/models/m:asyncBatchEmbedContent",
+            b'{"batch":{"displayName":"d","inputConfig":{"fileName":"files/f1"},"priority":"-2"}}',
+        ),
         ("GET", "/v1beta/batches/b1", b""),
         ("GET", "/v1beta/batches", b""),
         ("POST", "/v1beta/batches/b1:cancel", b"{}"),
@@ -83,12 +94,8 @@ def test_a_name_that_is_none_is_refused_before_anything_is_sent(name: str) -> No
 
 
 def test_inline_requests_are_nested_twice() -> None:
-    items = [({"contents": []}, {"key": "a"}), ({"contents": []}, {})]
-    assert inlined(items) == {
-        "requests": {
-            "requests": [
-                {"request": {"contents": []}, "metadata": {"key": "a"}},
-                {"request": {"contents": []}},
-            ]
-        }
-    }
+    items = ({"request": {"contents": []}, "metadata": {"key": "a"}}, {"request": {"contents": []}})
+    with scripted(JOB) as server:
+        batches_of(server).create(NewJob("generate", "m", JobPlace(inlined=items), "d"))
+        (asked,) = server.asked
+    assert asked.json()["batch"]["inputConfig"] == {"requests": {"requests": list(items)}}
