@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchkit.results import Results
     from batchkit.rundir import Run, open_run
     from batchkit.service.batches import Batches
-    from batchkit.service.client import Gemini
+    from batchkit.service.client import Gemini, Vertex
     from batchkit.service.files import File, FileList, Files
     from batchkit.service.job import BatchJob, CompletionStats, JobList, JobState
     from batchkit.specs.embed import embed
@@ -58,6 +58,7 @@ __all__ = [
     "Retries",
     "Run",
     "Spec",
+    "Vertex",
     "build",
     "check",
     "collect",
@@ -92,6 +93,7 @@ _HOMES = {
     "Retries": "transport",
     "Run": "rundir",
     "Spec": "specs.spec",
+    "Vertex": "service.client",
     "build": "steps.build",
     "check": "steps.check",
     "collect": "steps.collect",

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchkit.label import label_of, row_labels, run_tag
+
+MOST = 2**40 - 200
+
+
+@given(st.integers(0, MOST), st.integers(0, 100), st.text())
+def test_labels_name_rows_once_in_the_characters_that_labels_may_have(
+    first: int, count: int, run: str
+) -> None:
+    labels = row_labels(run_tag(run), first, count)
+    labels.validate(full=True)
+    texts: list[str] = labels.to_pylist()
+    assert len(set(texts)) == count
+    assert all(re.fullmatch(r"bk-[a-z2-7]{16}", text) for text in texts)
+
+
+@given(st.integers(0, MOST), st.integers(1, 50), st.integers(0, 49))
+def test_a_rows_label_does_not_depend_on_the_batch_it_came_in(
+    first: int, count: int, skipped: int
+) -> None:
+    tag = run_tag("20260106-abc")
+    there = row_labels(tag, first, count + skipped).to_pylist()[skipped:]
+    assert row_labels(tag, first + skipped, count).to_pylist() == there
+
+
+def test_labels_of_two_runs_differ() -> None:
+    assert run_tag("a") != run_tag("b")
+    assert row_labels(run_tag("a"), 0, 1) != row_labels(run_tag("b"), 0, 1)
+
+
+def test_our_label_is_found_beside_others() -> None:
+    assert label_of({"labels": {"team": "x", "batchkit": "bk-a"}}) == "bk-a"
+    assert label_of({"labels": {"team": "x"}}) is None
+    assert label_of({"labels": None}) is None
+    assert label_of({"labels": {"batchkit": 7}}) is None
+    assert label_of({}) is None
