@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchkit.answer import decode_answer
@@ -269,6 +269,7 @@ def test_values_that_are_no_finite_numbers_are_malformed(values: Any) -> None:
     assert str(response.error_message).startswith("the embedding is not a list of")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
 def test_every_vector_of_float32_comes_as_it_is(values: list[float]) -> None:
     response = decode_answer({"embedding": {"values": values}})
@@ -276,6 +277,7 @@ def test_every_vector_of_float32_comes_as_it_is(values: list[float]) -> None:
     assert response.embedding.tolist() == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), st.booleans())))
 def test_the_text_is_that_of_all_parts_but_thoughts(parts: list[tuple[str, bool]]) -> None:
     spoken = "".join(text for text, is_thought in parts if not is_thought)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchkit.canonical import HASH_VERSION, LABEL, canonical_request, request_hash, value_hash
@@ -269,6 +269,7 @@ BODY = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(body=BODY, chance=st.randoms(use_true_random=False), is_labelled=st.booleans())
 def test_an_echo_has_the_hash_of_its_request(
     *, body: dict[str, Any], chance: random.Random, is_labelled: bool
@@ -278,6 +279,7 @@ def test_an_echo_has_the_hash_of_its_request(
     assert generate_hash(echo) == generate_hash(body)
 
 
+@settings(deadline=None)
 @given(BODY)
 def test_a_canonical_request_is_its_own_and_forgets_nothing(body: dict[str, Any]) -> None:
     plain = canonical(body)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchkit.fold import ShardOutcomes, tally
@@ -112,6 +112,7 @@ ATTEMPTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(attempts=ATTEMPTS, cuts=st.lists(st.integers(0, 20), max_size=4), data=st.data())
 def test_windows_of_any_size_in_any_order_say_the_same(
     tmp_path_factory: pytest.TempPathFactory,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchkit.join import Join
@@ -69,6 +69,7 @@ def test_a_shard_without_requests_has_nothing_unanswered() -> None:
     assert join.unanswered() == []
 
 
+@settings(deadline=None)
 @given(lines=LINES, data=st.data())
 def test_the_order_of_the_lines_means_nothing(
     lines: list[tuple[str | None, str]], data: st.DataObject
@@ -80,6 +81,7 @@ def test_the_order_of_the_lines_means_nothing(
     assert one.unanswered() == other.unanswered()
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_every_line_is_one_placement_and_every_row_one_of_three(
     lines: list[tuple[str | None, str]],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchkit.outcome_file import OutcomeSorter
@@ -135,6 +135,7 @@ def test_memory_holds_one_range_and_64_mb_whatever_comes(tmp_path: Path) -> None
     assert max(held) < 64_000_000 + 400 * dimensions * 4 + 20_000_000
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.lists(st.tuples(st.integers(0, 19), st.text(max_size=3)), max_size=6)),
     width=st.integers(1, 25),

@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchkit.canonical import request_hash
@@ -38,6 +38,7 @@ def failed(response: Response) -> tuple[str, str | None, str | None]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@settings(deadline=None)
 @given(key=TEXT, text=TEXT)
 def test_a_line_gives_back_its_key_and_its_request(dialect: Dialect, key: str, text: str) -> None:
     body = {"contents": [{"parts": [{"text": text}]}]}
@@ -452,6 +453,7 @@ ITEM = shaped(
 )
 
 
+@settings(deadline=None)
 @given(ITEM)
 def test_a_line_of_fields_of_any_shape_is_one_response(item: Any) -> None:
     line = json.dumps(item).encode()

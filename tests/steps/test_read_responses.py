@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import batchkit as bk
@@ -284,6 +284,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary() | JSON.map(lambda value: json.dumps(value).encode())))
 def test_no_line_is_an_exception_and_each_is_one_row(
     tmp_path_factory: pytest.TempPathFactory, texts: list[bytes]
