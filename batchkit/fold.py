@@ -14,7 +14,7 @@ from batchkit.layout import ROW
 from batchkit.outcome import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -115,8 +115,11 @@ def _pending_row(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def tally(shards: Sequence[ShardOutcomes]) -> Mapping[str, int]:
-    """Rows by status over all shards, in the order of `STATUSES`, zeros included."""
+def tally(shards: Iterable[ShardOutcomes]) -> Mapping[str, int]:
+    """Rows by status over all shards, in the order of `STATUSES`, zeros included.
+
+    One shard is held at a time when `shards` makes them as they are asked for.
+    """
     counts: Counter[str] = Counter()
     for shard in shards:
         counts.update(shard.statuses())

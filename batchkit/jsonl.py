@@ -89,7 +89,10 @@ def loads_lenient(text: bytes) -> Any:
     except ValueError:
         if b"\\u" not in text:
             raise
-        return _without_surrogates(json.loads(text, parse_constant=_refuse_constant))
+        value = json.loads(
+            text, parse_int=loads, parse_float=loads, parse_constant=_refuse_constant
+        )
+        return _without_surrogates(value)
 
 
 def _refuse_constant(name: str) -> None:

@@ -220,7 +220,8 @@ class _Keys:
         self._close_batch()
         lines: list[int] = [number for _, numbers in self._batches for number in numbers]
         with tempfile.TemporaryDirectory(prefix="batchkit-") as scratch:
-            found = bad_keys(self._read, Path(scratch)).to_pylist()
+            batches = bad_keys(self._read, Path(scratch))
+            found = [bad for batch in batches for bad in batch.to_pylist()]
         for bad in found:
             row: int = bad["row"]
             first = re.search(r"of row (\d+)$", bad["reason"])

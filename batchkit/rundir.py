@@ -157,7 +157,7 @@ class Run:
 
     def tally(self) -> Mapping[str, int]:
         """Rows by status; they add up to the number of rows, and `pending` ones are still open."""
-        return tally([self.outcomes(shard) for shard in self.shards.shards])
+        return tally(self.outcomes(shard) for shard in self.shards.shards)
 
     def attempts(self) -> list[Attempt]:
         """The latest attempt at each shard that has requests, in source order."""

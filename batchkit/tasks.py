@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchkit import durable, jsonl
 from batchkit.collecting import Verdict, collect_responses
 from batchkit.definition import Definition
+from batchkit.key import BAD_KEYS
 from batchkit.layout import outcome_schema
 from batchkit.lines import LineEncoder, rows_schema
 from batchkit.request_files import RequestFiles, WrittenShard
@@ -122,15 +124,14 @@ def _encoded(task: BuildTask, encoder: LineEncoder) -> Iterator[EncodedBatch]:
             row += batch.num_rows
 
 
-def _bad_keys(task: BuildTask) -> dict[int, str]:
-    """The rows of this task whose keys the build found unusable, with the reasons."""
+def _bad_keys(task: BuildTask) -> pa.Table:
+    """The rows of this task whose keys the build found unusable, of `BAD_KEYS`."""
     path = Path(task.folder) / BUILD_FOLDER / BAD_KEYS_NAME
     if not path.exists():
-        return {}
+        return pa.Table.from_batches([], BAD_KEYS)
     first = task.pieces[0].first_row
-    last = task.pieces[-1].first_row + task.pieces[-1].rows
-    found = pq.read_table(path).to_pylist()
-    return {bad["row"]: bad["reason"] for bad in found if first <= bad["row"] < last}
+    stop = task.pieces[-1].first_row + task.pieces[-1].rows
+    return pq.read_table(path, filters=[("row", ">=", first), ("row", "<", stop)])
 
 
 @dataclass(frozen=True, slots=True)

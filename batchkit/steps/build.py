@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import secrets
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from batchkit.draft import Choices, Draft
 from batchkit.engines import engine_named
 from batchkit.errors import BadKeysError, RunDirectoryError, SetupError
 from batchkit.events import Built, Said
-from batchkit.key import BadKey, bad_keys, wire_keys
+from batchkit.key import BAD_KEYS, BadKey, bad_keys, wire_keys
 from batchkit.layout import Layout
 from batchkit.rundir import Run
 from batchkit.staging import finish_build
@@ -168,19 +169,34 @@ def _check_keys(run: Run, definition: Definition) -> None:
     if not definition.key:
         return
     found = bad_keys(lambda: _keys(run, definition), run.folder)
-    if found.num_rows == 0:
+    first = next(found, None)
+    if first is None:
         return
+    found = chain([first], found)
     if definition.on_bad_key == "raise":
-        message = (
-            f"{found.num_rows:,} of {definition.table.rows:,} rows have no key of their own in "
-            f"{', '.join(definition.key)}; nothing was sent. Mend the rows, choose another key, or "
-            "reject them (on_bad_key='reject'). The first of them:"
-        )
-        first = found.slice(0, _NAMED_KEYS).to_pylist()
-        raise BadKeysError(message, [BadKey(**bad) for bad in first])
+        raise _bad_keys_error(found, definition)
     durable.make_folder(run.folder / BUILD_FOLDER)
-    with durable.whole_file(run.folder / BUILD_FOLDER / BAD_KEYS_NAME) as file:
-        pq.write_table(found, file, compression="zstd")
+    with (
+        durable.whole_file(run.folder / BUILD_FOLDER / BAD_KEYS_NAME) as file,
+        pq.ParquetWriter(file, BAD_KEYS, compression="zstd") as writer,
+    ):
+        for batch in found:
+            writer.write_batch(batch)
+
+
+def _bad_keys_error(found: Iterator[pa.RecordBatch], definition: Definition) -> BadKeysError:
+    count = 0
+    named: list[BadKey] = []
+    for batch in found:
+        count += batch.num_rows
+        first = batch.slice(0, _NAMED_KEYS - len(named))
+        named.extend(BadKey(**bad) for bad in first.to_pylist())
+    message = (
+        f"{count:,} of {definition.table.rows:,} rows have no key of their own in "
+        f"{', '.join(definition.key)}; nothing was sent. Mend the rows, choose another key, or "
+        "reject them (on_bad_key='reject'). The first of them:"
+    )
+    return BadKeysError(message, named)
 
 
 def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
