@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,11 +15,14 @@ import pyarrow.parquet as pq
 from batchkit import jsonl
 from batchkit.definition import Definition
 from batchkit.durable import whole_file
+from batchkit.echoes import Echoes
+from batchkit.fitting import fitted
 from batchkit.join import Join, Placement
+from batchkit.label import row_labels
 from batchkit.layout import ANSWER, RAW, ROW, outcome_schema
 from batchkit.outcome import Response, Status, response_batch
 from batchkit.outcome_file import OutcomeSorter
-from batchkit.schema import answer_value, mismatch
+from batchkit.quarantine import Quarantine
 from batchkit.wire import decode_line
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from batchkit.specs.spec import Spec
+    from batchkit.wire import Dialect
 
 __all__ = ["Verdict", "collect_responses"]
 
@@ -39,6 +42,10 @@ _RANGE_ROWS = 16_384
 _RANGE_BYTES = 64_000_000
 _ASIDE: Mapping[Placement, str] = MappingProxyType(
     {"unknown": "no row has this key", "unkeyed": "the line carries no key"}
+)
+# The same for lines that carry only the request they answer.
+_NOT_ASKED: Mapping[Placement | None, str] = MappingProxyType(
+    {"unknown": "no row waits for an answer to this request", "conflict": "two answers differ"}
 )
 
 
@@ -53,10 +60,21 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The rows of a shard that have a request: their numbers in the table, and their keys."""
+    """The rows of a shard that have a request: their numbers in the table, and their keys.
+
+    `labels` name the keys on lines that carry none; `requests` are what was asked, one line each.
+    """
 
     rows: NDArray[np.int64]
     keys: list[str]
+    labels: Mapping[str, str]
+    requests: Path
+    dialect: Dialect
+
+    def hashes(self) -> list[str | None]:
+        """The hash of each request, to hold echoes against: it costs as much as building did."""
+        with self.requests.open("rb") as file:
+            return [self.dialect.hash(line) for _, line in jsonl.lines(file)]
 
 
 def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) -> dict[str, Any]:
@@ -66,14 +84,14 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     the counts of lines by placement and of rows by status.
     """
     definition = Definition.read(folder)
-    asked = _asked(folder / "rows" / f"{shard}.parquet")
+    asked = _asked(folder, shard, definition)
     responses = folder / "responses" / f"{shard}-{attempt}.jsonl"
     outcomes = folder / "outcomes" / f"{shard}-{attempt}.parquet"
     collection = _Collection(definition, asked, responses)
     schema = outcome_schema(definition.spec, definition.layout)
     quarantine = outcomes.with_suffix(".quarantine.jsonl")
     with ExitStack() as stack:
-        aside = stack.enter_context(whole_file(quarantine))
+        aside = Quarantine(stack.enter_context(whole_file(quarantine)), responses.name)
         width = _range_rows(len(asked.keys), responses)
         sorter = stack.enter_context(OutcomeSorter(schema, len(asked.keys), width, outcomes.parent))
         for batch in collection.batches(verdict, aside):
@@ -81,13 +99,19 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
         statuses = _write(outcomes, sorter, asked.rows, schema)
     if quarantine.stat().st_size == 0:
         quarantine.unlink()
-    return {"lines": dict(collection.join.counts), "statuses": dict(statuses)}
+    return {"lines": dict(collection.counts), "statuses": dict(statuses)}
 
 
-def _asked(path: Path) -> _Asked:
+def _asked(folder: Path, shard: str, definition: Definition) -> _Asked:
+    path = folder / "rows" / f"{shard}.parquet"
     table = pq.read_table(path, columns=["row", "wire_key", "request_of"])
     table = table.filter(pc.equal(table.column("row"), table.column("request_of")))
-    return _Asked(table.column("row").to_numpy(), table.column("wire_key").to_pylist())
+    rows, keys = table.column("row").to_numpy(), table.column("wire_key").to_pylist()
+    labels: dict[str, str] = {}
+    if definition.dialect.labelled:
+        labels = dict(zip(row_labels(definition.tag, rows).to_pylist(), keys, strict=True))
+    requests = folder / "requests" / f"{shard}.jsonl"
+    return _Asked(rows, keys, labels, requests, definition.dialect)
 
 
 def _range_rows(rows: int, responses: Path) -> int:
@@ -118,25 +142,31 @@ class _Collection:
     """The lines of one response file on their way to rows."""
 
     def __init__(self, definition: Definition, asked: _Asked, responses: Path) -> None:
-        self.join = Join(asked.keys)
+        self.counts: Counter[Placement] = Counter()
+        self._asked = asked
+        self._join = Join(asked.keys)
+        self._echoes = Echoes()
         self._spec = definition.spec
         self._schema = outcome_schema(definition.spec, definition.layout)
         self._raw = definition.layout.raw
         self._responses = responses
 
-    def batches(self, verdict: Verdict, aside: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    def batches(self, verdict: Verdict, aside: Quarantine) -> Iterator[pa.RecordBatch]:
         """Outcomes by position: what lines say, then what contradictions and silence mean."""
         if self._responses.exists():
             with self._responses.open("rb") as file:
                 for chunk in _chunks(file):
                     yield self._joined(chunk, aside)
-        conflicts = sorted(self.join.conflicts)
+        self.counts += self._join.counts
+        conflicts = dict.fromkeys(self._join.conflicts)
+        if self._echoes or (conflicts and self._asked.dialect.echoes):
+            yield from self._echoed(conflicts, aside)
         if conflicts:
-            self._set_aside_conflicts(aside)
+            self._set_aside_conflicts(conflicts, aside)
             message = "the service gave differing answers to one key"
             said = Response(None, "error", error_code="CONFLICT", error_message=message)
-            yield self._batch(conflicts, [said] * len(conflicts))
-        silent = self.join.unanswered()
+            yield self._batch(sorted(conflicts), [said] * len(conflicts))
+        silent = self._join.unanswered()
         for start in range(0, len(silent), _RANGE_ROWS):
             positions = silent[start : start + _RANGE_ROWS]
             said = Response(
@@ -147,47 +177,103 @@ class _Collection:
             )
             yield self._batch(positions, [said] * len(positions))
 
-    def _joined(self, chunk: Sequence[tuple[int, bytes]], aside: IO[bytes]) -> pa.RecordBatch:
+    def _joined(self, chunk: Sequence[tuple[int, bytes]], aside: Quarantine) -> pa.RecordBatch:
         positions: list[int] = []
         responses: list[Response] = []
         for numbered in chunk:
             line = numbered[1]
-            response = decode_line(line, keep_body=self._raw)
-            placement, position = self.join.place(response.key, line)
+            response = self._decoded(line)
+            if response.key is None and response.label is None and response.request_hash:
+                self._echoes.add(response.request_hash, line, numbered[0])
+                continue
+            placement, position = self._join.place(self._key(response), line)
             if placement == "joined":
                 positions.append(position)
                 responses.append(response)
             elif placement == "unkeyed" and response.status == "malformed":
-                self._set_aside(aside, numbered, response, str(response.error_message))
+                aside.keep(numbered, response, str(response.error_message))
             elif placement in _ASIDE:
-                self._set_aside(aside, numbered, response, _ASIDE[placement])
+                aside.keep(numbered, response, _ASIDE[placement])
         return self._batch(positions, responses)
 
-    def _set_aside_conflicts(self, aside: IO[bytes]) -> None:
+    def _key(self, response: Response) -> str | None:
+        """The key that a line carries, or that our label in its echo names."""
+        if response.key is not None or response.label is None:
+            return response.key
+        return self._asked.labels.get(response.label)
+
+    def _echoed(self, conflicts: dict[int, None], aside: Quarantine) -> Iterator[pa.RecordBatch]:
+        """What echoes decide: lines that carry nothing else, and which of differing answers is it.
+
+        Takes from `conflicts` what is decided, and adds what cannot be.
+        """
+        hashes = self._asked.hashes()
+        won = self._winners(conflicts, hashes)
+        settled = self._echoes.settle(hashes, self._join.unanswered())
+        self.counts += settled.counts
+        self._join.answer([*settled.joined.values(), *settled.conflicts])
+        for position in won.values():
+            del conflicts[position]
+        conflicts |= dict.fromkeys(settled.conflicts)
+        chosen = {**settled.joined, **won}
+        with self._responses.open("rb") as file:
+            for chunk in _chunks(file):
+                positions = [chosen[number] for number, _ in chunk if number in chosen]
+                lines = [line for number, line in chunk if number in chosen]
+                yield self._batch(positions, [self._decoded(line) for line in lines])
+                for numbered in chunk:
+                    reason = _NOT_ASKED.get(settled.others.get(numbered[0]))
+                    if reason:
+                        aside.keep(numbered, self._decoded(numbered[1]), reason)
+        self._set_losers_aside(won, aside)
+
+    def _winners(
+        self, conflicts: Mapping[int, None], hashes: Sequence[str | None]
+    ) -> dict[int, int]:
+        """Of differing answers to one key, the one that echoes what the row asked, by line."""
+        found: dict[int, dict[bytes, int]] = {}
+        for (number, line), position in self._lines_of(conflicts):
+            if decode_line(line).request_hash == hashes[position]:
+                found.setdefault(position, {}).setdefault(line, number)
+        return {
+            next(iter(lines.values())): position
+            for position, lines in found.items()
+            if len(lines) == 1
+        }
+
+    def _set_losers_aside(self, won: Mapping[int, int], aside: Quarantine) -> None:
+        kept: dict[int, bytes] = {}
+        places = dict.fromkeys(won.values())
+        for (number, line), position in self._lines_of(places):
+            if number in won:
+                kept[position] = line
+        for numbered, position in self._lines_of(places):
+            if numbered[1] != kept[position]:
+                reason = "it echoes another request than its key's"
+                aside.keep(numbered, self._decoded(numbered[1]), reason)
+
+    def _set_aside_conflicts(self, conflicts: Mapping[int, None], aside: Quarantine) -> None:
         """Keep every line of the rows in conflict, the first ones, too."""
+        for numbered, _ in self._lines_of(conflicts):
+            aside.keep(numbered, self._decoded(numbered[1]), "two answers differ")
+
+    def _lines_of(self, positions: Mapping[int, None]) -> Iterator[tuple[tuple[int, bytes], int]]:
+        """The numbered lines that a key or a label gives to one of these rows, read again."""
+        if not positions:
+            return
         with self._responses.open("rb") as file:
             for numbered in jsonl.lines(file):
-                response = decode_line(numbered[1])
-                if self.join.position(response.key) in self.join.conflicts:
-                    self._set_aside(aside, numbered, response, "two answers differ")
+                position = self._join.position(self._key(self._decoded(numbered[1])))
+                if position is not None and position in positions:
+                    yield numbered, position
 
-    def _set_aside(
-        self, aside: IO[bytes], numbered: tuple[int, bytes], response: Response, reason: str
-    ) -> None:
-        """Keep a line that fits no row, or contradicts another, with where it stood."""
-        entry = {
-            "file": f"responses/{self._responses.name}",
-            "line": numbered[0],
-            "key": response.key,
-            "reason": reason,
-            "text": numbered[1].decode(errors="replace"),
-        }
-        aside.write(jsonl.dumps(entry) + b"\n")
+    def _decoded(self, line: bytes) -> Response:
+        return decode_line(line, keep_body=self._raw, hash_echo="unnamed")
 
     def _batch(self, positions: Sequence[int], responses: Sequence[Response]) -> pa.RecordBatch:
         """The responses as outcomes, with the position where the row number will be."""
-        fitted = [_fitted(response, self._spec) for response in responses]
-        said = response_batch([response for response, _ in fitted], self._spec.answers)
+        pairs = [fitted(response, self._spec) for response in responses]
+        said = response_batch([response for response, _ in pairs], self._spec.answers)
         known = {
             **dict(zip(said.schema.names, said.columns, strict=True)),
             ROW: pa.array(positions, pa.int64()),
@@ -195,7 +281,7 @@ class _Collection:
         }
         if ANSWER in self._schema.names:
             kind = self._schema.field(ANSWER).type
-            known[ANSWER] = pa.array([answer for _, answer in fitted], kind)
+            known[ANSWER] = pa.array([answer for _, answer in pairs], kind)
         columns = [known[field.name] for field in self._schema]
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
@@ -212,41 +298,3 @@ def _chunks(file: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def _fitted(response: Response, spec: Spec) -> tuple[Response, Any]:
-    """The response held against what was asked, and its answer by schema."""
-    if response.status not in {"ok", "truncated"}:
-        return response, None
-    reason = _other_than_asked(response.embedding, spec)
-    if reason:
-        return replace(response, status="malformed", embedding=None, error_message=reason), None
-    schema = spec.answer_schema
-    if schema is None or response.status != "ok" or response.text is None:
-        return response, None
-    return _by_schema(response, response.text, schema)
-
-
-def _other_than_asked(vector: NDArray[np.float32] | None, spec: Spec) -> str | None:
-    """Why an answer is not of the kind that was asked for, or its vector not of the length."""
-    if vector is None and "embedding" in spec.answers:
-        return "the answer is no vector, and one was asked for"
-    if vector is not None and "embedding" not in spec.answers:
-        return "the answer is a vector, and none was asked for"
-    wanted = getattr(spec, "dimensions", None)
-    if wanted and vector is not None and len(vector) != wanted:
-        return f"the vector has {len(vector)} values, {wanted} were asked for"
-    return None
-
-
-def _by_schema(response: Response, text: str, schema: Mapping[str, Any]) -> tuple[Response, Any]:
-    try:
-        value = jsonl.loads_lenient(text.encode())
-    except (ValueError, RecursionError) as error:
-        reason = f"the answer is not JSON: {error}"
-        return replace(response, status="malformed", error_message=reason), None
-    reason = mismatch(value, schema)
-    if reason:
-        said = f"the answer does not fit the schema: {reason}"
-        return replace(response, status="malformed", error_message=said), None
-    return response, answer_value(value, schema)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from batchkit import jsonl
 from batchkit.durable import write_whole
 from batchkit.errors import RunChangedError, RunDirectoryError
+from batchkit.label import run_tag
 from batchkit.layout import Layout
 from batchkit.limits import Limits
 from batchkit.specs.spec import Spec, spec_from_json, spec_hash
@@ -46,6 +47,11 @@ class Definition:
     layout: Layout
     salt: str
     made_by: str
+
+    @property
+    def tag(self) -> str:
+        """What the labels of this run's rows begin with."""
+        return run_tag(self.id)
 
     def fingerprint(self, account: str) -> str:
         """The account as this run writes it down: not the key, and not the same in another run."""

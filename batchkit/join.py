@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Join", "Placement"]
 
@@ -54,6 +54,10 @@ class Join:
     def position(self, key: str | None) -> int | None:
         """The position of a key in the shard, None when it is none of its keys."""
         return None if key is None else self._positions.get(key)
+
+    def answer(self, positions: Iterable[int]) -> None:
+        """Take note that these rows have their answers, by another way than a key."""
+        self._line_hashes[list(positions)] = 1
 
     def unanswered(self) -> list[int]:
         """The positions that no line has named."""

@@ -20,6 +20,8 @@ from batchkit.canonical import LABEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
 __all__ = ["label_of", "row_labels", "run_tag"]
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
@@ -34,12 +36,12 @@ def run_tag(run_id: str) -> str:
     return base64.b32encode(digest[:5]).decode().lower()
 
 
-def row_labels(tag: str, first_row: int, count: int) -> pa.Array:
-    """The labels of rows that follow one another, as large_string; no loop over the rows."""
-    numbers = np.arange(first_row, first_row + count, dtype=np.int64)
+def row_labels(tag: str, rows: NDArray[np.int64]) -> pa.Array:
+    """The labels of rows by their numbers, as large_string; no loop over the rows."""
+    count = len(rows)
     texts = np.empty((count, _WIDTH), np.uint8)
     texts[:, : _WIDTH - 8] = np.frombuffer(f"bk-{tag}".encode(), np.uint8)
-    texts[:, _WIDTH - 8 :] = _LETTERS[(numbers[:, None] >> _SHIFTS) & 31]
+    texts[:, _WIDTH - 8 :] = _LETTERS[(rows[:, None] >> _SHIFTS) & 31]
     offsets = np.arange(0, (count + 1) * _WIDTH, _WIDTH, dtype=np.int64)
     buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(texts.tobytes())]
     return pa.Array.from_buffers(pa.large_string(), count, buffers)

@@ -9,10 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchkit import jsonl
-from batchkit.canonical import request_hash
 from batchkit.encode import escape, join
-from batchkit.fields import field_table
 from batchkit.key import row_keys, wire_keys
 from batchkit.specs.bodies import REJECTED
 
@@ -93,8 +90,7 @@ class LineEncoder:
         named = self._named(batch, first_row)
         keys, rejected_keys = _without_bad(named, first_row, bad_keys)
         bodies = self.bound.bodies(batch)
-        before, between, after = self.dialect.frame
-        lines = join([before, escape(keys), between, *bodies.segments, after])
+        lines = join([*self.dialect.framed(escape(keys), bodies.segments), _mask(keys)])
         lines, too_long = self._without_long(lines)
         rejected = _merged([rejected_keys, bodies.rejected, too_long], named, first_row)
         return EncodedBatch(self._rows(batch, first_row, keys, lines), lines, rejected)
@@ -128,14 +124,15 @@ class LineEncoder:
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _hashes(self, lines: pa.Array) -> pa.Array:
-        table = field_table(self.dialect.service)
         hashes = (
-            None
-            if line is None
-            else request_hash(jsonl.loads(line)["request"], table, self.dialect.request_type)
-            for line in lines.to_pylist()
+            None if line is None else self.dialect.hash(line.encode()) for line in lines.to_pylist()
         )
         return pa.array(hashes, pa.string())
+
+
+def _mask(keys: pa.Array) -> pa.Array:
+    """Empty text for a row with a key and null for one without: a segment that adds nothing."""
+    return pc.if_else(keys.is_valid(), "", pa.scalar(None, pa.large_string()))
 
 
 def _without_bad(

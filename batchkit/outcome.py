@@ -70,8 +70,8 @@ class Response:
 
     `text` leaves thoughts out and is None when the answer holds only function calls or media;
     `embedding` is a float32 vector. Token counts are None where the service gave none.
-    `request_hash` is that of the echoed request, None without an echo; `body` the untouched
-    response object where it was asked for.
+    `request_hash` is that of the echoed request, None without an echo, and `label` our label in
+    it; `body` the untouched response object where it was asked for.
     """
 
     key: str | None
@@ -89,6 +89,7 @@ class Response:
     model_version: str | None = None
     notes: tuple[str, ...] = ()
     request_hash: str | None = None
+    label: str | None = None
     body: str | None = None
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from batchkit import jsonl
 from batchkit.answer import decode_answer
-from batchkit.canonical import request_hash
+from batchkit.canonical import request_hash, value_hash
 from batchkit.fields import Service, field_table
+from batchkit.label import label_of
 from batchkit.outcome import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["DIALECTS", "Dialect", "Kind", "decode_item", "decode_line", "dialect_for", "rpc_reason"]
 
 Kind: TypeAlias = Literal["generate", "embed"]
+T = TypeVar("T")
+HashEcho: TypeAlias = Literal["always", "unnamed"]
 
 # fmt: off
 # google.rpc.Code, https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
@@ -49,8 +52,9 @@ _FRAME = frozenset({"request", "response", "instance", "predictions"})
 class Dialect:
     """One format of request lines: which service reads it, for which kind of request.
 
-    `request_type` is the request's message in the service's field table, `keyed` whether a line
-    may carry a key, `wrapped` whether the request stands under `request`.
+    `request_type` is the request's message in the service's field table. `keyed` says whether a
+    line carries a key, `labelled` whether its request carries our label instead, `wrapped` whether
+    the request stands under `request`, `echoes` whether the service sends it back.
     """
 
     name: str
@@ -58,33 +62,68 @@ class Dialect:
     kind: Kind
     request_type: str
     keyed: bool = True
+    labelled: bool = False
     wrapped: bool = True
+    echoes: bool = False
 
-    @property
-    def frame(self) -> tuple[bytes, bytes, bytes]:
-        """What stands before the key's text, between it and the request, and after the request."""
-        return b'{"key":"', b'","request":', b"}\n"
+    def framed(self, keys: T, body: Sequence[T | bytes]) -> list[T | bytes]:
+        """The segments of a line with its newline; `keys` are the insides of JSON strings."""
+        key = [b'{"key":"', keys, b'","request":'] if self.keyed else [b'{"request":']
+        return [*key, *body, b"}\n"] if self.wrapped else [*body, b"\n"]
 
-    def line(self, key: str, body: bytes) -> bytes:
-        """One request line with its newline; `body` is the request as JSON text."""
-        before, between, after = self.frame
-        return b"".join([before, jsonl.dumps(key)[1:-1], between, body, after])
+    def hash(self, line: bytes) -> str | None:
+        """The hash of the request on a line of ours, which that of its echo equals."""
+        item = jsonl.loads(line)
+        if not self.wrapped:
+            return value_hash(item)
+        return request_hash(item["request"], field_table(self.service), self.request_type)
 
 
 # Keyed lines: https://ai.google.dev/gemini-api/docs/batch-api, https://docs.cloud.google.com/
 # gemini-enterprise-agent-platform/models/embeddings/batch-prediction-genai-embeddings
-DIALECTS: tuple[Dialect, ...] = (
-    Dialect("gemini-generate", "gemini", "generate", "GenerateContentRequest"),
-    Dialect("gemini-embed", "gemini", "embed", "EmbedContentRequest"),
-    Dialect("vertex-generate", "vertex", "generate", "GenerateContentRequest", keyed=False),
-    Dialect("vertex-embed", "vertex", "embed", "EmbedContentRequest"),
-    Dialect("vertex-embed-legacy", "vertex", "embed", "LegacyInstance", keyed=False, wrapped=False),
+_GEMINI_GENERATE = Dialect("gemini-generate", "gemini", "generate", "GenerateContentRequest")
+_GEMINI_EMBED = Dialect("gemini-embed", "gemini", "embed", "EmbedContentRequest")
+_VERTEX_GENERATE = Dialect(
+    "vertex-generate",
+    "vertex",
+    "generate",
+    "GenerateContentRequest",
+    keyed=False,
+    labelled=True,
+    echoes=True,
 )
+# The rows of a request table, whose other columns come back with the answers.
+_VERTEX_TABLE = Dialect(
+    "vertex-generate-table", "vertex", "generate", "GenerateContentRequest", echoes=True
+)
+_VERTEX_EMBED = Dialect("vertex-embed", "vertex", "embed", "EmbedContentRequest", echoes=True)
+_VERTEX_LEGACY = Dialect(
+    "vertex-embed-legacy",
+    "vertex",
+    "embed",
+    "LegacyInstance",
+    keyed=False,
+    wrapped=False,
+    echoes=True,
+)
+DIALECTS: tuple[Dialect, ...] = (
+    _GEMINI_GENERATE,
+    _GEMINI_EMBED,
+    _VERTEX_GENERATE,
+    _VERTEX_TABLE,
+    _VERTEX_EMBED,
+    _VERTEX_LEGACY,
+)
+_LEGACY_MODELS = ("text-embedding-", "text-multilingual-embedding-", "textembedding-gecko")
 
 
-def dialect_for(service: Service, kind: Kind) -> Dialect:
-    """The format in which this service reads this kind of request."""
-    return next(d for d in DIALECTS if (d.service, d.kind) == (service, kind))
+def dialect_for(service: Service, kind: Kind, model: str = "", *, table: bool = False) -> Dialect:
+    """The format in which this service reads this kind of request, as lines or as a table."""
+    if service == "gemini":
+        return _GEMINI_GENERATE if kind == "generate" else _GEMINI_EMBED
+    if kind == "generate":
+        return _VERTEX_TABLE if table else _VERTEX_GENERATE
+    return _VERTEX_LEGACY if model.startswith(_LEGACY_MODELS) else _VERTEX_EMBED
 
 
 def rpc_reason(code: object) -> str:
@@ -98,10 +137,13 @@ def rpc_reason(code: object) -> str:
     return "UNKNOWN" if code is None else f"CODE_{code}"
 
 
-def decode_line(line: bytes, *, keep_body: bool = False) -> Response:
+def decode_line(
+    line: bytes, *, keep_body: bool = False, hash_echo: HashEcho = "always"
+) -> Response:
     """What one line of any output file says; a line that cannot be read is `malformed`, no error.
 
-    `keep_body` keeps the untouched response object as JSON text.
+    `keep_body` keeps the untouched response object as JSON text. A hash costs as much as all the
+    rest: with `hash_echo="unnamed"` only a line without key and label gets one.
     """
     try:
         item = jsonl.loads_lenient(line)
@@ -109,10 +151,10 @@ def decode_line(line: bytes, *, keep_body: bool = False) -> Response:
         return Response(None, "malformed", error_message=f"not JSON: {error}")
     except RecursionError:
         return Response(None, "malformed", error_message=_TOO_DEEP)
-    return decode_item(item, keep_body=keep_body)
+    return decode_item(item, keep_body=keep_body, hash_echo=hash_echo)
 
 
-def decode_item(item: Any, *, keep_body: bool = False) -> Response:
+def decode_item(item: Any, *, keep_body: bool = False, hash_echo: HashEcho = "always") -> Response:
     """What one line of an output file, or one inlined response, says once it is read."""
     if not jsonl.is_object(item):
         return Response(None, "malformed", error_message="the line is not a JSON object")
@@ -121,11 +163,14 @@ def decode_item(item: Any, *, keep_body: bool = False) -> Response:
         response = _failure(item, answer) or _decoded(item, answer)
     except RecursionError:  # the parser reads deeper than Python can print
         response = Response(None, "malformed", error_message=_TOO_DEEP)
-    echo = _opened(item.get("request"))
+    key, echo = _key(item), _opened(item.get("request"))
+    label = label_of(echo) if jsonl.is_object(echo) else None
+    is_hashed = hash_echo == "always" or (key is None and label is None)
     return replace(
         response,
-        key=_key(item),
-        request_hash=_echo_hash(echo) if jsonl.is_object(echo) else None,
+        key=key,
+        request_hash=_echo_hash(echo, item.get("instance")) if is_hashed else None,
+        label=label,
         body=_body(answer) if keep_body else None,
     )
 
@@ -173,11 +218,14 @@ def _body(answer: Any) -> str | None:
         return None
 
 
-def _echo_hash(echo: dict[str, Any]) -> str | None:
-    embeds = echo.get("content") is not None
-    kind = "EmbedContentRequest" if embeds else "GenerateContentRequest"
+def _echo_hash(echo: Any, instance: Any) -> str | None:
+    """Hash of the echoed request, or of the instance of a text-embedding row."""
     try:
-        return request_hash(echo, field_table("vertex"), kind)
+        if jsonl.is_object(echo):
+            embeds = echo.get("content") is not None
+            kind = "EmbedContentRequest" if embeds else "GenerateContentRequest"
+            return request_hash(echo, field_table("vertex"), kind)
+        return value_hash(instance) if jsonl.is_object(instance) else None
     except (TypeError, RecursionError):  # nested deeper than any request of ours
         return None
 

@@ -42,15 +42,16 @@ def failed(response: Response) -> tuple[str, str | None, str | None]:
 @given(key=TEXT, text=TEXT)
 def test_a_line_gives_back_its_key_and_its_request(dialect: Dialect, key: str, text: str) -> None:
     body = {"contents": [{"parts": [{"text": text}]}]}
-    line = dialect.line(key, json.dumps(body, ensure_ascii=False).encode())
+    inside = json.dumps(key, ensure_ascii=False).encode()[1:-1]
+    line = b"".join(dialect.framed(inside, [json.dumps(body, ensure_ascii=False).encode()]))
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert json.loads(line) == {"key": key, "request": body}
-    echoed = decode_line(line.replace(b"}\n", b',"response":{}}\n'))
-    assert echoed.key == key
-    assert echoed.request_hash == request_hash(
-        body, field_table("vertex"), "GenerateContentRequest"
-    )
+    wrapped = {"request": body} if dialect.wrapped else body
+    assert json.loads(line) == ({"key": key, **wrapped} if dialect.keyed else wrapped)
+    sent_back = json.loads(line) if dialect.wrapped else {"instance": body}
+    echoed = decode_item({**sent_back, "response": {}})
+    assert echoed.key == (key if dialect.keyed else None)
+    assert echoed.request_hash == dialect.hash(line)
 
 
 def test_each_service_has_one_format_for_each_kind_of_request() -> None:
@@ -60,6 +61,8 @@ def test_each_service_has_one_format_for_each_kind_of_request() -> None:
         for kind in ("generate", "embed")
     ]
     assert formats == ["gemini-generate", "gemini-embed", "vertex-generate", "vertex-embed"]
+    assert dialect_for("vertex", "generate", table=True).name == "vertex-generate-table"
+    assert dialect_for("vertex", "embed", "text-embedding-005").name == "vertex-embed-legacy"
     for dialect in DIALECTS:
         table = field_table(dialect.service)
         assert table.message(dialect.request_type) or not dialect.wrapped

@@ -1,0 +1,32 @@
+"""Response lines kept aside: they fit no row, or contradict one another, and are never lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from batchkit import jsonl
+
+if TYPE_CHECKING:
+    from batchkit.outcome import Response
+
+__all__ = ["Quarantine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The file where such lines go, with where they stood in `source` and why."""
+
+    file: IO[bytes]
+    source: str
+
+    def keep(self, numbered: tuple[int, bytes], response: Response, reason: str) -> None:
+        """Write one line, by its number, with what was read of it."""
+        entry = {
+            "file": f"responses/{self.source}",
+            "line": numbered[0],
+            "key": response.key,
+            "reason": reason,
+            "text": numbered[1].decode(errors="replace"),
+        }
+        self.file.write(jsonl.dumps(entry) + b"\n")
