@@ -12,13 +12,11 @@ HASHES = ["h1", "h2", "h2", "h3", "h3", "h3", None]
 LINES = st.lists(st.tuples(st.sampled_from(["h1", "h2", "h3", "h9"]), st.sampled_from("xyz")))
 
 
-def settled(
-    lines: list[tuple[str, str]], unanswered: range | list[int] = range(len(HASHES))
-) -> Settlement:
+def settled(lines: list[tuple[str, str]], unanswered: list[int] | None = None) -> Settlement:
     echoes = Echoes()
     for number, (request_hash, text) in enumerate(lines, start=1):
         echoes.add(request_hash, f"{request_hash} {text}".encode(), number)
-    return echoes.settle(HASHES, unanswered)
+    return echoes.settle(HASHES, range(len(HASHES)) if unanswered is None else unanswered)
 
 
 def test_an_answer_goes_to_the_row_that_asked_what_it_echoes() -> None:
