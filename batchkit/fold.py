@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ShardOutcomes", "tally"]
 
 _PENDING = -1
+_WINDOW_BYTES = 64_000_000
 
 
 class ShardOutcomes:
@@ -65,6 +66,12 @@ class ShardOutcomes:
             taken += part.num_rows
         return pa.concat_tables(parts).combine_chunks().take(pa.array(index))
 
+    @property
+    def window_rows(self) -> int:
+        """How many rows a window may have for about 64 MB, by the longest answers there are."""
+        longest = max((file.bytes_per_row for file in self._files), default=1.0)
+        return max(1, int(_WINDOW_BYTES / max(longest, 1.0)))
+
     def attempts(self, start: int, stop: int) -> NDArray[np.int32]:
         """The attempt that each of these rows has its outcome from; -1 for a pending row."""
         return self._attempts[self._file[start:stop]]
@@ -89,8 +96,10 @@ class _OutcomeRows:
         self._rows: NDArray[np.int64] = table.column(ROW).to_numpy()
         self.statuses = pa.concat_arrays(table.column("status").chunks)
         metadata = pq.read_metadata(path)
-        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        self._ends = np.cumsum([0, *sizes])
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
+        sizes = [group.total_byte_size / max(group.num_rows, 1) for group in groups]
+        self.bytes_per_row = max(sizes, default=0.0)
 
     def rows_and_ok(self, first_row: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         ok = pc.equal(self.statuses, "ok").to_numpy(zero_copy_only=False)
