@@ -91,7 +91,7 @@ class _OutcomeRows:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._held: tuple[int, int, pa.Table] | None = None
+        self._held: dict[int, pa.Table] = {}
         table = pq.read_table(path, columns=[ROW, "status"])
         self._rows: NDArray[np.int64] = table.column(ROW).to_numpy()
         self.statuses = pa.concat_arrays(table.column("status").chunks)
@@ -109,11 +109,13 @@ class _OutcomeRows:
         """The rows at these positions; the row groups last read are kept for the next window."""
         first = int(np.searchsorted(self._ends, start, side="right")) - 1
         last = int(np.searchsorted(self._ends, stop, side="left"))
-        if self._held is None or self._held[:2] != (first, last):
+        self._held = {g: self._held[g] for g in range(first, last) if g in self._held}
+        new = [group for group in range(first, last) if group not in self._held]
+        if new:
             with pq.ParquetFile(self._path) as file:
-                self._held = (first, last, file.read_row_groups(range(first, last)))
-        begin = int(self._ends[first])
-        return self._held[2].slice(start - begin, stop - start)
+                self._held |= {group: file.read_row_groups([group]) for group in new}
+        table = pa.concat_tables([self._held[group] for group in range(first, last)])
+        return table.slice(start - int(self._ends[first]), stop - start)
 
 
 def _pending_row(schema: pa.Schema) -> pa.Table:
