@@ -95,7 +95,7 @@ def test_half_an_emoji_becomes_a_replacement_character() -> None:
     [
         (b'{"a":"\\ud83d"', "Expecting ',' delimiter"),
         (b'["\\ud83d",NaN]', "NaN is not JSON"),
-        (b"nonsense", "unexpected character"),
+        (b"nonsense", "line 1 column"),
     ],
 )
 def test_beside_half_an_emoji_other_faults_are_still_faults(text: bytes, said: str) -> None:
