@@ -63,7 +63,10 @@ class JoinedRows:
 
     def _source(self) -> Iterator[pa.RecordBatch]:
         if not self._is_carried:
-            yield from self._definition.table.batches(self._run.folder, None)
+            table = self._definition.table
+            table.check_unchanged(self._run.folder)
+            yield from table.batches(self._run.folder, table.schema)
+            table.check_unchanged(self._run.folder)
             return
         names = self._definition.carry
         for shard in self._run.shards.shards:

@@ -108,18 +108,18 @@ def _build(task: BuildTask) -> list[WrittenShard]:
         outcome_schema(task.spec, definition.layout),
     )
     with files, durable.whole_file(task.staging / "rejected.jsonl") as rejected:
-        for encoded in _encoded(task, encoder):
+        for encoded in _encoded(task, encoder, definition.table.columns(encoder.columns)):
             files.add(encoded)
             for row in encoded.rejected.to_pylist():
                 rejected.write(jsonl.dumps(row) + b"\n")
     return files.shards
 
 
-def _encoded(task: BuildTask, encoder: LineEncoder) -> Iterator[EncodedBatch]:
+def _encoded(task: BuildTask, encoder: LineEncoder, schema: pa.Schema) -> Iterator[EncodedBatch]:
     bad_keys = _bad_keys(task)
     for piece in task.pieces:
         row = piece.first_row
-        for batch in piece.batches(Path(task.folder), encoder.columns):
+        for batch in piece.batches(Path(task.folder), schema):
             yield encoder.encode(batch, row, bad_keys)
             row += batch.num_rows
 

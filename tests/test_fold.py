@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pytest
 
 SCHEMA = pa.schema(
     [
@@ -163,6 +163,26 @@ def test_a_tally_holds_one_shard_at_a_time(tmp_path: Path) -> None:
 
     assert tally(shards())["ok"] == 10 * rows
     assert most < 3 * 10 * rows  # the statuses of three shards at most, of ten bytes each
+
+
+@pytest.mark.parametrize("size, least, most", [(10, 100_000, 10_000_000), (1_000_000, 50, 80)])
+def test_a_window_may_have_the_rows_of_about_64_mb_of_answers(
+    tmp_path: Path, size: int, least: int, most: int
+) -> None:
+    schema = pa.schema(
+        [("row", pa.int64()), ("response", pa.large_string()), ("status", pa.string())]
+    )
+    for attempt, length in ((0, 1), (1, size), (2, 1)):
+        numbers = pa.array(range(20), pa.int64())
+        texts = pa.array([f"{row}".rjust(length) for row in range(20)], pa.large_string())
+        table = pa.table([numbers, texts, pa.array(["ok"] * 20)], schema=schema)
+        pq.write_table(table, tmp_path / f"{attempt}.parquet", use_dictionary=["status"])
+    paths = {attempt: tmp_path / f"{attempt}.parquet" for attempt in range(3)}
+    assert least < ShardOutcomes(paths, schema, 0, 20).window_rows < most
+
+
+def test_a_shard_without_outcomes_has_a_window_of_any_size() -> None:
+    assert ShardOutcomes({}, SCHEMA, 0, 5).window_rows > 1_000_000
 
 
 def test_a_window_reads_only_the_row_groups_it_needs(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -52,6 +54,15 @@ def test_both_field_tables_name_finish_reasons() -> None:
 def test_a_finish_reason_of_either_service_means_one_status(reason: str) -> None:
     meant = [status for status, reasons in MEANINGS.items() if reason in reasons]
     assert meant == [finish_status(reason)]
+
+
+def test_the_documentation_names_each_reason_beside_its_status() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "outcomes.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", page, re.MULTILINE))
+    assert list(rows) == list(STATUSES)
+    for reason in set(REASONS) - {"STOP"}:
+        named = [status for status, when in rows.items() if re.search(rf"\b{reason}\b", when)]
+        assert named == [finish_status(reason)], reason
 
 
 @pytest.mark.parametrize("reason", ["NEW_IN_2027", "stop", "0", ""])

@@ -8,7 +8,7 @@ import pytest
 import batchkit as bk
 from batchkit import jsonl
 from batchkit.collecting import Verdict
-from batchkit.tables.pinned import Piece, PinnedFile
+from batchkit.tables.pinned import PinnedFile
 from batchkit.tasks import BuildTask, CollectTask, run_build
 
 SPECS = [
@@ -19,8 +19,8 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=["generate", "embed"])
 def test_a_build_task_survives_json_and_pickle(spec: bk.Spec) -> None:
-    file = PinnedFile("/data/rows.parquet", "parquet", 10, 5, (3, 4))
-    task = BuildTask("runs/x", 2, (Piece(file, (0,), 0), Piece(file, (1,), 3)), spec)
+    file = PinnedFile("/data/y=1/a.parquet", "parquet", 10, 5, (3, 4), (("y", "1"), ("z", None)))
+    task = BuildTask("runs/x", 2, (file.piece(0, 1, 0), file.piece(1, 2, 3)), spec)
     assert BuildTask.from_json(jsonl.loads(jsonl.dumps(task.to_json()))) == task
     assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
 

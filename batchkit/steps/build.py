@@ -16,7 +16,7 @@ from batchkit import durable
 from batchkit.display.live import shown
 from batchkit.draft import Choices, Draft
 from batchkit.engines import engine_named
-from batchkit.errors import BadKeysError, RunDirectoryError, SetupError
+from batchkit.errors import BadKeysError, RunChangedError, RunDirectoryError, SetupError
 from batchkit.events import Built, Said
 from batchkit.key import BAD_KEYS, BadKey, bad_keys, wire_keys
 from batchkit.layout import Layout
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from batchkit.events import Progress
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
-    from batchkit.tables.pinned import Piece
     from batchkit.tasks import BuildResult
 
 __all__ = ["build"]
@@ -158,10 +157,19 @@ def _build(run: Run, spec: Spec, engine: Engine, tell: Progress) -> None:
         results.append(result)
         rows += sum(shard.rows for shard in result.shards)
         tell(Built(rows, definition.table.rows, run.folder))
+    _check_source(run, definition)
     shards = finish_build(run, tasks, results)
     if shards.rejected:
         said = f"{shards.rejected:,} of {shards.rows:,} rows could not become requests"
         tell(Said(f"{said}: see {run.folder / 'rejected.jsonl'}", is_warning=True))
+
+
+def _check_source(run: Run, definition: Definition) -> None:
+    """Raise RunChangedError for a file that was written to while it was read."""
+    changes = definition.table.changes(run.folder)
+    if changes:
+        message = f"{next(iter(changes))} changed while it was read; build again, nothing was sent"
+        raise RunChangedError(message, changes)
 
 
 def _check_keys(run: Run, definition: Definition) -> None:
@@ -201,7 +209,8 @@ def _bad_keys_error(found: Iterator[pa.RecordBatch], definition: Definition) -> 
 
 def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
     row = 0
-    for batch in definition.table.batches(run.folder, definition.key):
+    columns = definition.table.columns(definition.key)
+    for batch in definition.table.batches(run.folder, columns):
         yield row, wire_keys(batch.columns)
         row += batch.num_rows
 
@@ -209,13 +218,5 @@ def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
 def _tasks(run: Run, definition: Definition, spec: Spec) -> list[BuildTask]:
     """Groups that follow one another, together large enough to fill a shard."""
     enough = max(_TASK_BYTES, definition.limits.shard_bytes)
-    bundles: list[list[Piece]] = []
-    size = 0.0
-    for piece in definition.table.pieces():
-        if not bundles or size >= enough:
-            bundles.append([])
-            size = 0.0
-        bundles[-1].append(piece)
-        size += piece.estimated_bytes
-    folder = str(run.folder)
-    return [BuildTask(folder, i, tuple(bundle), spec) for i, bundle in enumerate(bundles)]
+    bundles = definition.table.bundles(enough)
+    return [BuildTask(str(run.folder), i, pieces, spec) for i, pieces in enumerate(bundles)]
