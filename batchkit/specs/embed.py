@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from batchkit import jsonl
 from batchkit.errors import CapabilityError, SetupError
@@ -14,7 +14,7 @@ from batchkit.specs.rest import model_name
 from batchkit.specs.template import Template, bind_template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Embed", "embed"]
 
+ConfigStyle: TypeAlias = Literal["docs", "inline"]
+
+# Names of task type, dimensions and title, in the order in which they are written.
+_GEMINI_NAMES = ("taskType", "outputDimensionality", "title")
+# https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/embeddings/batch-prediction-genai-embeddings
+_VERTEX_NAMES = ("task_type", "output_dimensionality", "title")
 _PATH = "$.request.content.parts[0].text"
 _TITLE = "$.request.title"
 
@@ -37,6 +43,8 @@ class Embed:
     title: Template | None = None
     task_type: str | None = None
     dimensions: int | None = None
+    normalize: bool = False
+    config_style: ConfigStyle = "docs"
     kind: Literal["embed"] = "embed"
 
     @property
@@ -77,6 +85,8 @@ class Embed:
             "title": self.title.text if self.title else None,
             "task_type": self.task_type,
             "dimensions": self.dimensions,
+            "normalize": self.normalize,
+            "config_style": self.config_style,
         }
 
     @classmethod
@@ -89,20 +99,37 @@ class Embed:
             Template(title) if title is not None else None,
             content["task_type"],
             content["dimensions"],
+            content["normalize"],
+            content["config_style"],
         )
 
     def _request(self, text: Any, title: Any, dialect: Dialect) -> dict[str, Any]:
-        """The body as https://ai.google.dev/api/embeddings writes it."""
-        if dialect.service != "gemini":
-            message = f"{dialect.name}: this version builds embeddings for the Developer API only"
+        """The body as its service's documentation writes it, or as `config_style` asks."""
+        if not dialect.wrapped:
+            return self._legacy(text, title)
+        content = {"content": {"parts": [{"text": text}]}}
+        if dialect.service == "gemini":  # https://ai.google.dev/api/embeddings
+            return {**content, **self._options(title, _GEMINI_NAMES, self.task_type)}
+        # A title is taken with this task only, and is left out where it is null.
+        task_type = self.task_type or ("RETRIEVAL_DOCUMENT" if title is not None else None)
+        options = self._options(title, _VERTEX_NAMES, task_type)
+        if self.config_style == "inline" or not options:
+            return {**content, **options}
+        return {**content, "embed_content_config": options}
+
+    def _options(self, title: Any, names: Sequence[str], task_type: str | None) -> dict[str, Any]:
+        values = (task_type, self.dimensions, title)
+        return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+    def _legacy(self, text: Any, title: Any) -> dict[str, Any]:
+        """The text alone: no other field is documented for the batches of these models."""
+        if title is not None or self.task_type is not None:
+            message = (
+                f"{self.model}: its batches take the text only, no title and no task_type: use "
+                "gemini-embedding-001"
+            )
             raise CapabilityError(message)
-        options = {
-            "taskType": self.task_type,
-            "outputDimensionality": self.dimensions,
-            "title": title,
-        }
-        given = {name: value for name, value in options.items() if value is not None}
-        return {"content": {"parts": [{"text": text}]}, **given}
+        return {"content": text}
 
 
 def _checked_text(returned: Any) -> str:
@@ -113,21 +140,27 @@ def _checked_text(returned: Any) -> str:
     raise TypeError(message)
 
 
-def embed(
+def embed(  # noqa: PLR0913  # the options of the API, by keyword
     model: str,
     text: str | RowFunction,
     *,
     title: str | None = None,
     task_type: str | None = None,
     dimensions: int | None = None,
+    normalize: bool = False,
+    config_style: ConfigStyle = "docs",
     version: str | None = None,
 ) -> Embed:
     """A spec that asks `model` for one vector for each row.
 
     `text` is a template (`"{text}"`) or a function of a row that returns a text; a function needs
     `version`. `title` is a template, left out where a column in it is null; the service takes it
-    with `task_type="RETRIEVAL_DOCUMENT"` only. `dimensions` asks for shorter vectors; those of
-    gemini-embedding-001 are then not unit length. https://ai.google.dev/gemini-api/docs/embeddings
+    with `task_type="RETRIEVAL_DOCUMENT"` only. `dimensions` asks for shorter vectors; where the
+    service sends longer ones all the same, they are shortened and brought to unit length here, and
+    `notes` says so. Short vectors of gemini-embedding-001 are not of unit length: `normalize=True`
+    brings all to it. Sources differ on where Vertex AI wants these options: `config_style="docs"`
+    puts them into `embed_content_config`, "inline" into the request itself.
+    https://ai.google.dev/gemini-api/docs/embeddings
     """
     if dimensions is not None and dimensions < 1:
         message = f"dimensions={dimensions}: a vector has at least one"
@@ -137,4 +170,4 @@ def embed(
         raise SetupError(message)
     bound = Template(text) if isinstance(text, str) else as_callback(text, version)
     heading = Template(title) if title is not None else None
-    return Embed(model_name(model), bound, heading, task_type, dimensions)
+    return Embed(model_name(model), bound, heading, task_type, dimensions, normalize, config_style)
