@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["label_of", "row_labels", "run_tag"]
+__all__ = ["LABEL_COLUMN", "label_of", "row_labels", "run_tag"]
+
+# Under this name the labels of a batch stand beside its columns; no table has such a name.
+LABEL_COLUMN = "\0label"
 
 _ALPHABET = b"abcdefghijklmnopqrstuvwxyz234567"
 _LETTERS = np.frombuffer(_ALPHABET, np.uint8)

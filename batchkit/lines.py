@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from batchkit.encode import escape, join
 from batchkit.key import row_keys, wire_keys
+from batchkit.label import LABEL_COLUMN, row_labels
 from batchkit.specs.bodies import REJECTED
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class LineEncoder:
     """How rows of one table become lines; the same rows give the same bytes.
 
     `hashed` asks for the request hash, which costs as much as building does. A line of more than
-    `max_bytes` is rejected.
+    `max_bytes` is rejected. `tag` is the run's, for labels.
     """
 
     bound: BoundSpec
@@ -75,11 +76,13 @@ class LineEncoder:
     schema: pa.Schema
     max_bytes: int
     hashed: bool = False
+    tag: str = ""
 
     @property
     def columns(self) -> list[str]:
         """The columns of the table that it reads; one at least, so that rows are counted."""
         needed = dict.fromkeys([*self.bound.columns, *self.key, *self.carried])
+        needed.pop(LABEL_COLUMN, None)
         return list(needed) or self.schema.names[:1]
 
     def encode(self, batch: pa.RecordBatch, first_row: int, bad_keys: pa.Table) -> EncodedBatch:
@@ -89,11 +92,18 @@ class LineEncoder:
         """
         named = self._named(batch, first_row)
         keys, rejected_keys = _without_bad(named, first_row, bad_keys)
-        bodies = self.bound.bodies(batch)
+        bodies = self.bound.bodies(self._labelled(batch, first_row))
         lines = join([*self.dialect.framed(escape(keys), bodies.segments), _mask(keys)])
         lines, too_long = self._without_long(lines)
         rejected = _merged([rejected_keys, bodies.rejected, too_long], named, first_row)
         return EncodedBatch(self._rows(batch, first_row, keys, lines), lines, rejected)
+
+    def _labelled(self, batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
+        if not self.dialect.labelled:
+            return batch
+        labels = row_labels(self.tag, np.arange(first_row, first_row + batch.num_rows))
+        fields = [*batch.schema, pa.field(LABEL_COLUMN, labels.type)]
+        return pa.RecordBatch.from_arrays([*batch.columns, labels], schema=pa.schema(fields))
 
     def _named(self, batch: pa.RecordBatch, first_row: int) -> pa.Array:
         if self.key:

@@ -100,6 +100,7 @@ def _build(task: BuildTask) -> list[WrittenShard]:
         schema,
         definition.limits.max_bytes,
         hashed=definition.layout.provenance,
+        tag=definition.tag,
     )
     files = RequestFiles(
         task.staging,

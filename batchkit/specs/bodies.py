@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchkit import jsonl
+from batchkit.canonical import LABEL
 from batchkit.encode import escape, join
+from batchkit.label import LABEL_COLUMN
 from batchkit.specs.template import Hole
 from batchkit.text import python_values, why_null
 
@@ -21,7 +23,15 @@ if TYPE_CHECKING:
 
     from batchkit.validity import Problem
 
-__all__ = ["REJECTED", "Bodies", "BoundSpec", "RowBodies", "Skeleton", "TextSlot"]
+__all__ = [
+    "REJECTED",
+    "Bodies",
+    "BoundSpec",
+    "RowBodies",
+    "Skeleton",
+    "TextSlot",
+    "with_label",
+]
 
 REJECTED = pa.schema([("row", pa.int64()), ("path", pa.string()), ("reason", pa.string())])
 _TEXT = pa.large_string()
@@ -116,6 +126,13 @@ class Skeleton:
                 yield segment.slot
 
 
+def with_label(body: Mapping[str, Any], label: Any = None) -> dict[str, Any]:
+    """The body with the row's label beside the user's own; without one, with the slot for it."""
+    slot = TextSlot(f"$.request.labels.{LABEL}", [Hole(LABEL_COLUMN)])
+    labels: Any = body.get("labels") or {}
+    return {**body, "labels": {**labels, LABEL: slot if label is None else label}}
+
+
 def _compiled(body: Mapping[str, Any]) -> list[bytes | TextSlot | _OptionalField]:
     """The body's JSON text, cut where markers stand for the slots."""
     token = secrets.token_hex(8)
@@ -204,13 +221,20 @@ class RowBodies:
     """Bodies by a user's function, row by row; what it returns is checked row by row, too.
 
     The function gets a dict of the row's values, as `python_values` gives them. `wrap` makes the
-    body of what it returns; `check` yields the problems of a body.
+    body of what it returns; `check` yields the problems of a body. A `labelled` body gets the
+    row's label.
     """
 
-    columns: Sequence[str]
+    read: Sequence[str]
     function: Callable[[Mapping[str, Any]], Any]
     wrap: Callable[[Any], Mapping[str, Any]]
     check: Callable[[Mapping[str, Any]], Iterator[Problem]]
+    labelled: bool = False
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """What the function may read, and the label that it does not get to see."""
+        return (*self.read, LABEL_COLUMN) if self.labelled else self.read
 
     def bodies(self, batch: pa.RecordBatch) -> Bodies:
         """One body per row; an error in the function rejects its row and no other."""
@@ -223,7 +247,8 @@ class RowBodies:
                 rejections.add_row(row, *problem)
         return Bodies([pa.array(texts, pa.large_binary())], rejections.batch())
 
-    def _body(self, values: Mapping[str, Any]) -> tuple[bytes | None, tuple[str, str] | None]:
+    def _body(self, values: dict[str, Any]) -> tuple[bytes | None, tuple[str, str] | None]:
+        label = values.pop(LABEL_COLUMN, None)
         try:
             returned = self.function(values)
         except Exception as error:  # noqa: BLE001  # the user's code may raise anything; the row says what
@@ -238,7 +263,7 @@ class RowBodies:
         problem = next((found for found in self.check(body) if found.severity == "error"), None)
         if problem:
             return None, (problem.path, _said(problem))
-        return jsonl.dumps(body), None
+        return jsonl.dumps(body if label is None else with_label(body, label)), None
 
 
 def _said(problem: Problem) -> str:

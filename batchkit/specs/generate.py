@@ -11,7 +11,7 @@ from batchkit.errors import SetupError
 from batchkit.fields import field_table
 from batchkit.rules import check_request
 from batchkit.schema import response_schema
-from batchkit.specs.bodies import BoundSpec, RowBodies, Skeleton, TextSlot
+from batchkit.specs.bodies import BoundSpec, RowBodies, Skeleton, TextSlot, with_label
 from batchkit.specs.callback import Callback, as_callback
 from batchkit.specs.rest import (
     as_plain,
@@ -68,12 +68,14 @@ class Generate:
     def bind(self, schema: pa.Schema, dialect: Dialect) -> BoundSpec:
         """The spec for a table of this schema; TemplateError when they do not fit."""
         if isinstance(self.prompt, Template):
-            return Skeleton(self._request(TextSlot(_PATH, bind_template(self.prompt, schema))))
+            body = self._request(TextSlot(_PATH, bind_template(self.prompt, schema)))
+            return Skeleton(with_label(body) if dialect.labelled else body)
         return RowBodies(
             tuple(schema.names),
             self.prompt.called(),
             self._wrap,
             lambda body: check_request(body, dialect),
+            dialect.labelled,
         )
 
     def problems(self, dialect: Dialect) -> list[Problem]:
