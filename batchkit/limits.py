@@ -33,11 +33,14 @@ __all__ = [
 _SHARE_OF_BYTES = 4
 _SHARE_OF_TOKENS = 3
 _SHARE_OF_INLINE = 2
+_SHARD_ROWS = 50_000
+_NO_LIMIT = 10**12
 _FRACTIONS = ("bytes_per_token",)
 # The limit of rows in `facts/limits.json`; the Developer API documents none.
 _ROW_LIMITS: Mapping[str, str] = MappingProxyType(
     {
         "vertex-generate": "max_rows",
+        "vertex-generate-table": "max_rows",
         "vertex-embed": "max_embedding_rows",
         "vertex-embed-legacy": "max_legacy_embedding_rows",
     }
@@ -87,16 +90,25 @@ def service_limit(service: Service, name: str) -> int:
 
 
 def default_limits(
-    service: Service, kind: Kind, model: str, changes: Mapping[str, float] | None = None
+    dialect: Dialect, model: str, changes: Mapping[str, float] | None = None
 ) -> Limits:
     """Shards for this model: well below what the service documents, with the user's changes."""
+    rows = _ROW_LIMITS.get(dialect.name)
+    documented = service_limit(dialect.service, rows) if rows else _SHARD_ROWS
     defaults = Limits(
-        max_bytes=service_limit(service, "max_file_bytes") // _SHARE_OF_BYTES,
-        max_rows=50_000,
-        max_tokens=_enqueued_tokens(kind, model) // _SHARE_OF_TOKENS,
+        max_bytes=service_limit(dialect.service, "max_file_bytes") // _SHARE_OF_BYTES,
+        max_rows=min(_SHARD_ROWS, documented),
+        max_tokens=_tokens(dialect, model),
         max_inline_bytes=service_limit("gemini", "max_inline_bytes") // _SHARE_OF_INLINE,
     )
     return replace(defaults, **_checked(changes or {}, tuple(defaults.to_json())))
+
+
+def _tokens(dialect: Dialect, model: str) -> int:
+    """Vertex AI shares its capacity among all and names no limit of tokens."""
+    if dialect.service == "vertex":
+        return _NO_LIMIT
+    return _enqueued_tokens(dialect.kind, model) // _SHARE_OF_TOKENS
 
 
 def file_limits(dialect: Dialect, changes: Mapping[str, float] | None = None) -> FileLimits:

@@ -109,9 +109,15 @@ def _write_table(uri: str, to: Path, cloud: Cloud) -> bool:
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as a line of the other kind of output; nulls are left out."""
-    return {
+    """A row as a line of the other kind of output; nulls are left out.
+
+    What a text-embedding model was given stands under `instance` there.
+    """
+    line = {
         name: jsonl.embedded(value) if name in _JSON_COLUMNS and isinstance(value, str) else value
         for name, value in row.items()
         if value is not None
     }
+    if "predictions" in line and "content" in line:
+        line["instance"] = {"content": line.pop("content")}
+    return line

@@ -18,7 +18,9 @@ __all__ = ["Parcel"]
 class Parcel:
     """The requests in `path` for one job; `display_name` is how the job is found again.
 
-    `may_exist` says that an earlier attempt may have left an upload of this name behind.
+    `name` is that of the attempt, unique in the run; `target` and `output` are where requests and
+    responses go, as the user names them; `is_legacy` when the model takes a text alone. `may_exist`
+    says that an earlier try may have left an upload of this name behind.
     """
 
     path: Path
@@ -26,5 +28,10 @@ class Parcel:
     model: str
     display_name: str
     sha256: str
+    run_id: str = ""
+    name: str = ""
+    target: str = ""
+    output: str | None = None
+    is_legacy: bool = False
     may_exist: bool = False
     on_progress: Callable[[int, int], None] | None = None
