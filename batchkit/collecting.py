@@ -242,11 +242,9 @@ class _Collection:
         }
 
     def _set_losers_aside(self, won: Mapping[int, int], aside: Quarantine) -> None:
-        kept: dict[int, bytes] = {}
         places = dict.fromkeys(won.values())
-        for (number, line), position in self._lines_of(places):
-            if number in won:
-                kept[position] = line
+        lines = self._lines_of(places)
+        kept = {position: line for (number, line), position in lines if number in won}
         for numbered, position in self._lines_of(places):
             if numbered[1] != kept[position]:
                 reason = "it echoes another request than its key's"

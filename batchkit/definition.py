@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batchkit import jsonl
@@ -31,7 +31,8 @@ class Definition:
     """Everything that `build` was given; the same definition builds the same requests.
 
     `carry` names the columns copied into the run for a table that stays outside; `target` is None
-    until the requests are there to choose by; `salt` goes into the fingerprint of the account.
+    until the requests are there to choose by; `output` is where a Vertex job writes, when that is
+    not where its requests are; `salt` goes into the fingerprint of the account.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Definition:
     carry: tuple[str, ...]
     on_bad_key: str
     target: str | None
+    output: str | None
     limits: Limits
     layout: Layout
     salt: str
@@ -83,6 +85,9 @@ class Definition:
             "carry": list(self.carry),
             "on_bad_key": self.on_bad_key,
             "limits": self.limits.to_json(),
+            "target service": self.dialect.name,
+            "labels": self.dialect.labelled,
+            "output": self.output,
             "layout": self.layout.to_json(),
         }
 
@@ -104,11 +109,13 @@ class Definition:
             "spec": self.spec.to_json(),
             "spec_hash": spec_hash(self.spec),
             "dialect": self.dialect.name,
+            "labelled": self.dialect.labelled,
             "table": self.table.to_json(),
             "key": list(self.key),
             "carry": list(self.carry),
             "on_bad_key": self.on_bad_key,
             "target": self.target,
+            "output": self.output,
             "limits": self.limits.to_json(),
             "layout": self.layout.to_json(),
             "salt": self.salt,
@@ -144,14 +151,19 @@ class Definition:
             id=content["id"],
             created=content["created"],
             spec=spec_from_json(content["spec"]),
-            dialect=next(d for d in DIALECTS if d.name == content["dialect"]),
+            dialect=_dialect(content["dialect"], labelled=content["labelled"]),
             table=PinnedTable.from_json(content["table"]),
             key=tuple(content["key"]),
             carry=tuple(content["carry"]),
             on_bad_key=content["on_bad_key"],
             target=content["target"],
+            output=content["output"],
             limits=Limits(**content["limits"]),
             layout=Layout.from_json(content["layout"]),
             salt=content["salt"],
             made_by=content["batchkit"],
         )
+
+
+def _dialect(name: str, *, labelled: bool) -> Dialect:
+    return replace(next(d for d in DIALECTS if d.name == name), labelled=labelled)

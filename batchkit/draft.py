@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from batchkit.clients import wanted_service
 from batchkit.definition import Definition
-from batchkit.errors import BadRequestError, TableError
+from batchkit.errors import BadRequestError, CapabilityError, SetupError, TableError
 from batchkit.key import check_key_columns
 from batchkit.layout import result_fields
 from batchkit.limits import default_limits, ending_model
@@ -52,6 +53,8 @@ class Choices:
     target: str | None
     limits: Mapping[str, float]
     layout: Layout
+    output: str | None = None
+    labels: bool = True
 
 
 class Draft:
@@ -65,8 +68,8 @@ class Draft:
         self.spec = spec
         self._opened = opened
         self._choices = choices
-        self._dialect = dialect_for("gemini", spec.kind)
-        self._limits = _limits(spec, choices)
+        self._dialect = _dialect(spec, choices)
+        self._limits = _limits(spec, choices, self._dialect)
         check_key_columns(opened.schema, choices.key)
         _check_carry(opened.schema, choices.carry)
         result_fields(opened.schema, spec, choices.layout)
@@ -121,6 +124,7 @@ class Draft:
             carry=self._carried(table),
             on_bad_key=self._choices.on_bad_key,
             target=self._choices.target,
+            output=self._choices.output,
             limits=self._limits,
             layout=self._choices.layout,
             salt=salt,
@@ -140,8 +144,29 @@ def _check_carry(schema: pa.Schema, carry: Sequence[str]) -> None:
         raise TableError(message, column=unknown)
 
 
-def _limits(spec: Spec, choices: Choices) -> Limits:
-    limits = default_limits("gemini", spec.kind, spec.model, choices.limits)
+def _dialect(spec: Spec, choices: Choices) -> Dialect:
+    """The format in which the target's service reads the requests."""
+    if choices.target is None:
+        if wanted_service() == "vertex":
+            message = (
+                "the environment asks for Vertex AI, whose batches read gs:// and bq://: give "
+                "target='gs://bucket/folder', or 'bq://project.dataset'"
+            )
+            raise SetupError(message)
+        way = target_named("file")
+    else:
+        way = target_named(choices.target)
+    if choices.output is not None:
+        way.check_output(choices.output)
+    dialect = dialect_for(way.service, spec.kind, spec.model, table=way.is_table)
+    if way.is_table and dialect.name == "vertex-embed":
+        message = f"{spec.model} embeds from objects only: give target='gs://bucket/folder'"
+        raise CapabilityError(message)
+    return dialect if choices.labels else replace(dialect, labelled=False)
+
+
+def _limits(spec: Spec, choices: Choices, dialect: Dialect) -> Limits:
+    limits = default_limits(dialect, spec.model, choices.limits)
     if choices.target is None:
         return limits
     largest = target_named(choices.target).largest_shard(limits)

@@ -15,14 +15,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "date_texts",
-    "in_microseconds",
-    "time_texts",
-    "timestamp_texts",
-    "why_no_zone",
-    "within_calendar",
-]
+__all__ = ["date_texts", "time_texts", "timestamp_texts", "why_no_zone", "within_calendar"]
 
 _TEXT = pa.large_string()
 _NOTHING = pa.scalar("", _TEXT)
@@ -75,17 +68,6 @@ def within_calendar(column: pa.Array) -> pa.Array:
     if pc.all(inside, min_count=0).as_py():
         return column
     return pc.if_else(inside, column, pa.scalar(None, column.type))
-
-
-def in_microseconds(column: pa.Array) -> pa.Array:
-    """Timestamps within the calendar, cut to the microsecond: what Python's own type can hold."""
-    kind = column.type
-    known = within_calendar(column)
-    if isinstance(kind, pa.TimestampType) and kind.unit == "ns":
-        whole = pc.fill_null(_numbers(known), 0).to_numpy() // 1_000
-        missing = known.is_null().to_numpy(zero_copy_only=False)
-        return pa.array(whole, mask=missing).cast(pa.timestamp("us", kind.tz))
-    return known.cast(pa.timestamp("us", getattr(kind, "tz", None)))
 
 
 def _per_day(kind: pa.DataType) -> int:

@@ -56,9 +56,10 @@ def dumps_sorted(value: Any) -> bytes:
 
 
 def dumps_foreign(value: Any) -> bytes:
-    """Compact JSON of a table's value: dates in ISO 8601, decimals in plain digits, bytes in base64.
+    """Compact JSON of a table's value.
 
-    NaN and infinity, which JSON has not, become null.
+    Dates are written in ISO 8601, decimals as text in plain digits, bytes in base64; NaN and
+    infinity, which JSON has not, are null.
     """
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(value, default=_foreign, option=options)

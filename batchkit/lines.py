@@ -13,6 +13,7 @@ from batchkit.encode import escape, join
 from batchkit.key import row_keys, wire_keys
 from batchkit.label import LABEL_COLUMN, row_labels
 from batchkit.specs.bodies import REJECTED
+from batchkit.text import check_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +89,10 @@ class LineEncoder:
     def encode(self, batch: pa.RecordBatch, first_row: int, bad_keys: pa.Table) -> EncodedBatch:
         """Lines and rows of a batch whose first row has this number in the table.
 
-        `bad_keys` (of `BAD_KEYS`, in row order) are rows whose keys were found unusable.
+        `bad_keys` (of `BAD_KEYS`, in row order) are rows whose keys were found unusable. Raises
+        TableError for text that is not UTF-8.
         """
+        check_utf8(batch)
         named = self._named(batch, first_row)
         keys, rejected_keys = _without_bad(named, first_row, bad_keys)
         bodies = self.bound.bodies(self._labelled(batch, first_row))

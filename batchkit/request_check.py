@@ -134,6 +134,8 @@ def _detected(sample: list[bytes]) -> Dialect | None:
 
 def _objects(lines: list[bytes]) -> Iterator[Any]:
     for line in lines:
+        if len(line) > LONGEST_LINE_BYTES:
+            continue
         try:
             item = jsonl.loads(line)
         except ValueError:

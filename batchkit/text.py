@@ -9,8 +9,6 @@ NaN counts as null, and so does a date outside the years 1 to 9999.
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,25 +17,18 @@ import pyarrow.compute as pc
 
 from batchkit import jsonl
 from batchkit.encode import escape, join, join_lists
-from batchkit.iso import (
-    date_texts,
-    in_microseconds,
-    time_texts,
-    timestamp_texts,
-    why_no_zone,
-    within_calendar,
-)
+from batchkit.errors import TableError
+from batchkit.iso import date_texts, time_texts, timestamp_texts, why_no_zone, within_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "format_column",
+    "check_utf8",
     "json_texts",
     "plain_type",
     "python_values",
     "text_column",
-    "why_no_format",
     "why_no_text",
     "why_null",
 ]
@@ -74,28 +65,10 @@ def why_no_text(kind: pa.DataType) -> str | None:
     return None if known else f"{kind} has no text form: cast it first"
 
 
-def why_no_format(kind: pa.DataType, specification: str) -> str | None:
-    """Why a format specification such as `.2f` does not fit the type; None when it does."""
-    plain = plain_type(kind)
-    if pa.types.is_null(plain):
-        return None
-    samples = next((values for is_kind, values in _SAMPLES if is_kind(plain)), None)
-    if samples is None:
-        return f"{kind} takes no format specification"
-    if isinstance(samples[0], dt.date | dt.time) and "%" not in specification:
-        return f"{kind} is formatted with directives such as %Y, not with {specification!r}"
-    try:
-        for sample in samples:
-            format(sample, specification).encode()
-    except (ValueError, TypeError, OverflowError) as error:
-        return f"{kind} cannot be formatted with {specification!r}: {error}"
-    return None
-
-
 def text_column(column: pa.Array) -> pa.Array:
     """The text of each value as large_string; null stays null and NaN becomes null.
 
-    Raises ArrowInvalid for text that is not UTF-8. `why_no_text` says beforehand which types fit.
+    `why_no_text` says beforehand which types have one, `check_utf8` whether their text is text.
     """
     if isinstance(column, pa.DictionaryArray):
         return _by_value(column, text_column)
@@ -115,23 +88,23 @@ def json_texts(column: pa.Array) -> pa.Array:
     return texts if is_bare else quoted
 
 
-def format_column(column: pa.Array, specification: str) -> pa.Array:
-    """The values formatted as Python's `format` does, as large_string; null and NaN give null."""
-    if isinstance(column, pa.DictionaryArray):
-        return _by_value(column, lambda values: format_column(values, specification))
-    plain = _stored(column)
-    if pa.types.is_timestamp(plain.type):
-        plain = in_microseconds(plain)
-    values = python_values(plain)
-    return pa.array((None if v is None else format(v, specification) for v in values), _TEXT)
-
-
 def python_values(column: pa.Array) -> list[Any]:
     """The values as Python's own; None for null, NaN and a date outside the years 1 to 9999."""
     if isinstance(column, pa.DictionaryArray):
-        values = python_values(column.dictionary)
-        return [None if i is None else values[i] for i in column.indices.to_pylist()]
+        return python_values(_decoded(column))
     return _without_strays(_stored(column)).to_pylist()
+
+
+def check_utf8(batch: pa.RecordBatch) -> None:
+    """Raise TableError, naming the column, for text that is not UTF-8."""
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if _holds_text(field.type):
+            try:
+                whole = _decoded(column) if isinstance(column, pa.DictionaryArray) else column
+                whole.validate(full=True)
+            except pa.ArrowInvalid as error:
+                message = f"column {field.name!r} holds text that is not UTF-8 ({error}): mend it"
+                raise TableError(message, column=field.name) from None
 
 
 def why_null(kind: pa.DataType) -> str:
@@ -155,11 +128,15 @@ def _without_strays(column: pa.Array) -> pa.Array:
 def _by_value(column: pa.DictionaryArray, turn: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """What `turn` makes of each value; a dictionary larger than the column is not gone through."""
     values, indices = column.dictionary, column.indices
-    if len(values) <= len(indices):
-        return turn(values).take(indices)
-    if pa.types.is_string_view(values.type):  # which have no `take`
-        values = _strings(values)
-    return turn(values.take(indices))
+    is_small = len(values) <= len(indices)
+    return turn(values).take(indices) if is_small else turn(_decoded(column))
+
+
+def _decoded(column: pa.DictionaryArray) -> pa.Array:
+    """A dictionary column as the values themselves."""
+    values = column.dictionary
+    has_take = not pa.types.is_string_view(values.type)
+    return (values if has_take else _strings(values)).take(column.indices)
 
 
 def _stored(column: pa.Array) -> pa.Array:
@@ -187,7 +164,6 @@ def _decimals(column: pa.Array) -> pa.Array:
 
 
 def _strings(column: pa.Array) -> pa.Array:
-    column.validate(full=True)
     try:
         return column.cast(_TEXT)
     except pa.ArrowNotImplementedError:  # views, before pyarrow 18
@@ -236,6 +212,13 @@ def _json_pairs(entries: pa.StructArray) -> pa.Array:
     return join([b"[", _json(keys), b",", _json(values), b"]"])
 
 
+def _holds_text(kind: pa.DataType) -> bool:
+    plain = plain_type(kind)
+    if pa.types.is_nested(plain):
+        return any(_holds_text(plain.field(index).type) for index in range(plain.num_fields))
+    return _is_string(plain)
+
+
 def _is_string(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in _STRINGS)
 
@@ -277,15 +260,4 @@ _CONVERSIONS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], pa
     (pa.types.is_time, time_texts),
     (pa.types.is_decimal, _decimals),
     (pa.types.is_nested, _nested),
-)
-# Values of each type that `format` knows, to try a specification before any row is read.
-_SAMPLES: tuple[tuple[Callable[[pa.DataType], bool], tuple[Any, ...]], ...] = (
-    (_is_string, ("x",)),
-    (pa.types.is_boolean, (True, False)),
-    (pa.types.is_integer, (1, -1, 0xD800)),
-    (pa.types.is_floating, (1.5, float("inf"))),
-    (pa.types.is_decimal, (decimal.Decimal("1.5"),)),
-    (pa.types.is_date, (dt.date(2026, 1, 2),)),
-    (pa.types.is_time, (dt.time(3, 4, 5),)),
-    (pa.types.is_timestamp, (dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),)),
 )

@@ -17,7 +17,7 @@ from batchkit.limits import (
     file_limits,
     service_limit,
 )
-from batchkit.wire import DIALECTS
+from batchkit.wire import DIALECTS, dialect_for
 from tests.proto_values import FACTS
 
 FACT_LIMITS: dict[str, Any] = json.loads((FACTS / "limits.json").read_bytes())
@@ -46,7 +46,7 @@ def test_enqueued_tokens_have_a_unit_a_source_and_a_date() -> None:
 
 @given(st.text(max_size=40), st.sampled_from(["generate", "embed"]))
 def test_every_model_has_limits(model: str, kind: Any) -> None:
-    limits = default_limits("gemini", kind, model)
+    limits = default_limits(dialect_for("gemini", kind), model)
     assert limits.max_rows == 50_000
     assert 0 < limits.shard_bytes <= limits.max_bytes == 500_000_000
     assert limits.max_inline_bytes == 10_000_000
@@ -70,11 +70,14 @@ def test_every_model_has_limits(model: str, kind: Any) -> None:
 def test_a_shard_takes_a_third_of_the_tokens_of_its_models_longest_name(
     model: str, tokens: int
 ) -> None:
-    assert default_limits("gemini", "generate", model).max_tokens == tokens // 3
+    assert default_limits(dialect_for("gemini", "generate"), model).max_tokens == tokens // 3
 
 
 def test_an_embedding_model_that_is_not_known_has_fewer_tokens() -> None:
-    assert default_limits("gemini", "embed", "gemini-embedding-9").max_tokens == 500_000 // 3
+    assert (
+        default_limits(dialect_for("gemini", "embed"), "gemini-embedding-9").max_tokens
+        == 500_000 // 3
+    )
 
 
 def test_a_shard_is_full_at_whichever_of_bytes_and_tokens_comes_first() -> None:
@@ -92,7 +95,7 @@ def test_each_limit_can_be_overridden() -> None:
         "max_inline_bytes": 9,
         "bytes_per_token": 2,
     }
-    limits = default_limits("gemini", "generate", "m", changes)
+    limits = default_limits(dialect_for("gemini", "generate"), "m", changes)
     assert limits == Limits(5_000_000, 7, 8, 9, 2.0)
     assert [type(value) for value in limits.to_json().values()] == [int, int, int, int, float]
     assert json.loads(json.dumps(limits.to_json())) == limits.to_json()
@@ -116,7 +119,7 @@ def test_each_limit_can_be_overridden() -> None:
 )
 def test_a_limit_that_is_none_is_refused(changes: Any, said: str) -> None:
     with pytest.raises(SetupError, match=f"limits: .*{said}"):
-        default_limits("gemini", "generate", "m", changes)
+        default_limits(dialect_for("gemini", "generate"), "m", changes)
 
 
 def test_a_file_is_held_against_what_its_service_documents() -> None:
@@ -125,6 +128,7 @@ def test_a_file_is_held_against_what_its_service_documents() -> None:
         "gemini-generate": (2_000_000_000, None),
         "gemini-embed": (2_000_000_000, None),
         "vertex-generate": (1_000_000_000, 200_000),
+        "vertex-generate-table": (1_000_000_000, 200_000),
         "vertex-embed": (1_000_000_000, 1_000_000),
         "vertex-embed-legacy": (1_000_000_000, 30_000),
     }

@@ -11,7 +11,7 @@ from batchkit.rules import check_request
 from batchkit.wire import DIALECTS, Dialect
 from tests.proto_values import FACTS
 
-GENERATE, EMBED, VERTEX, VERTEX_EMBED, _ = DIALECTS
+GENERATE, EMBED, VERTEX, _, VERTEX_EMBED, _ = DIALECTS
 BUGS: dict[str, dict[str, Any]] = jsonl.loads((FACTS / "bugs.json").read_bytes())["bugs"]
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from batchkit.errors import TemplateError
 from batchkit.fields import nearest
-from batchkit.text import format_column, text_column, why_no_format, why_no_text
+from batchkit.formats import format_column, why_no_format
+from batchkit.text import text_column, why_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,6 +23,7 @@ from batchkit.layout import Layout
 from batchkit.rundir import Run
 from batchkit.staging import finish_build
 from batchkit.tasks import BAD_KEYS_NAME, BUILD_FOLDER, BuildTask, run_build
+from batchkit.text import check_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -211,6 +212,7 @@ def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
     row = 0
     columns = definition.table.columns(definition.key)
     for batch in definition.table.batches(run.folder, columns):
+        check_utf8(batch)
         yield row, wire_keys(batch.columns)
         row += batch.num_rows
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -7,6 +8,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
+from batchkit.encode import join
 from batchkit.errors import CapabilityError, SetupError, TemplateError
 from batchkit.specs.embed import Embed
 from batchkit.wire import dialect_for
@@ -104,10 +106,45 @@ def test_an_empty_template_is_refused_with_the_table(options: dict[str, Any]) ->
         asked(bk.embed(MODEL, **options), {"x": ["a"]})
 
 
-def test_vertex_is_another_version_s_work() -> None:
-    schema = pa.schema([("x", pa.string())])
-    with pytest.raises(CapabilityError, match="for the Developer API only"):
-        bk.embed(MODEL, "{x}").bind(schema, dialect_for("vertex", "embed"))
+def bodies(spec: Embed, model: str = MODEL) -> list[Any]:
+    """What Vertex AI is sent for two rows, the second without a title."""
+    batch = pa.RecordBatch.from_pylist([{"x": "one", "t": "T"}, {"x": "two", "t": None}])
+    bound = spec.bind(batch.schema, dialect_for("vertex", "embed", model))
+    return [json.loads(text) for text in join(bound.bodies(batch).segments).to_pylist()]
+
+
+def test_vertex_wants_its_options_in_a_config_of_their_own() -> None:
+    """https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/embeddings/batch-prediction-genai-embeddings."""
+    spec = bk.embed(MODEL, "{x}", title="{t}", dimensions=8)
+    config = {"task_type": "RETRIEVAL_DOCUMENT", "output_dimensionality": 8}
+    assert bodies(spec) == [
+        {
+            "content": {"parts": [{"text": "one"}]},
+            "embed_content_config": {**config, "title": "T"},
+        },
+        {"content": {"parts": [{"text": "two"}]}, "embed_content_config": config},
+    ]
+    assert bodies(bk.embed(MODEL, "{x}"))[0] == {"content": {"parts": [{"text": "one"}]}}
+
+
+def test_options_stand_in_the_request_itself_when_asked_to() -> None:
+    spec = bk.embed(MODEL, "{x}", task_type="CLUSTERING", dimensions=8, config_style="inline")
+    assert bodies(spec)[0] == {
+        "content": {"parts": [{"text": "one"}]},
+        "task_type": "CLUSTERING",
+        "output_dimensionality": 8,
+    }
+
+
+def test_a_legacy_model_is_sent_the_text_alone() -> None:
+    legacy = "text-embedding-005"
+    assert bodies(bk.embed(legacy, "{x}", dimensions=8), legacy) == [
+        {"content": "one"},
+        {"content": "two"},
+    ]
+    for options in ({"task_type": "CLUSTERING"}, {"title": "{t}"}):
+        with pytest.raises(CapabilityError, match="its batches take the text only"):
+            bodies(bk.embed(legacy, "{x}", **options), legacy)
 
 
 def test_an_answer_is_a_vector_without_a_schema() -> None:
