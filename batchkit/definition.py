@@ -131,19 +131,19 @@ class Definition:
         path = folder / NAME
         try:
             content = jsonl.loads(path.read_bytes())
-        except FileNotFoundError:
+            if content.get("format") == FORMAT:
+                return cls._from_json(content)
+        except (FileNotFoundError, NotADirectoryError):
             message = f"{folder} is no run directory: it has no {NAME}"
             raise RunDirectoryError(message, folder) from None
-        except ValueError as error:
-            message = f"{path} is damaged: {error}"
+        except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+            message = f"{path} is damaged: {error!r}"
             raise RunDirectoryError(message, folder) from error
-        if content.get("format") != FORMAT:
-            message = (
-                f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
-                f"use batchkit {content.get('batchkit')}"
-            )
-            raise RunDirectoryError(message, folder)
-        return cls._from_json(content)
+        message = (
+            f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
+            f"use batchkit {content.get('batchkit')}"
+        )
+        raise RunDirectoryError(message, folder)
 
     @classmethod
     def _from_json(cls, content: Mapping[str, Any]) -> Definition:

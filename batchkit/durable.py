@@ -35,7 +35,11 @@ SHARED_FOLDER_MODE = 0o777
 def whole_file(path: Path, mode: int = _FILE_MODE) -> Generator[BinaryIO]:
     """A file to write that takes its name only when the block ends without an error."""
     temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        error.filename = str(path)  # the temporary name says nothing to who asked for the file
+        raise
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file

@@ -1,7 +1,7 @@
 """Requests written for something else, or a little wrong, put into the form the service reads.
 
-Nothing is overwritten and nothing is lost: what has no place, or finds it taken by something
-else, stays where it is for the check to name.
+Nothing is overwritten, and nothing that was asked is lost: what has no place, or finds it taken
+by something else, stays where it is for the check to name.
 """
 
 from __future__ import annotations

@@ -66,12 +66,13 @@ class RequestFiles:
         while start < len(ends):
             shard = self._open or self._begin()
             before = (ends[start - 1], counts[start - 1]) if start else (0, 0)
+            room = max(0, self._limits.shard_bytes - shard.bytes)
             stop = min(
-                _reach(ends, before[0] + self._limits.shard_bytes - shard.bytes),
+                _reach(ends, before[0] + room),
                 _reach(counts, before[1] + self._limits.max_rows - shard.requests),
             )
             if stop <= start and shard.requests == 0:
-                stop = start + 1  # a request larger than a shard should be is a shard of its own
+                stop = _reach(ends, ends[start])  # a request larger than that is a shard of its own
             if stop > start:
                 shard.write(encoded, start, stop)
             if stop < len(ends) and shard.requests:

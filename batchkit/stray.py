@@ -64,13 +64,12 @@ SDK_CONFIG = Stray(
 
 @functools.lru_cache(maxsize=4_096)
 def stray(name: str, type_name: str, service: Service, request_type: str) -> Stray:
-    """What to say of a field that a message of a request does not have."""
+    """What to say of a field that a message lacks; a home is a path from the request."""
     if name == "config":
         return SDK_CONFIG
-    inside = "" if type_name == request_type else "request."
     home = field_home(name, service, request_type)
     if home is not None:
-        return Stray("misplaced-field", f"did you mean {inside}{home}?")
+        return Stray("misplaced-field", f"did you mean {home}?")
     other = field_table("vertex" if service == "gemini" else "gemini")
     if name in (other.message(type_name) or {}):
         only = "Vertex AI" if service == "gemini" else "the Developer API"

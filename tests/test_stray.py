@@ -51,7 +51,7 @@ def test_each_service_has_homes_of_its_own() -> None:
             "systemInstruction",
             "GenerationConfig",
             "misplaced-field",
-            "did you mean request.systemInstruction?",
+            "did you mean systemInstruction?",
         ),
         ("config", GENERATE, "sdk-config", "`config` is google-genai's"),
         ("labels", GENERATE, "other-service", "it exists on Vertex AI only"),

@@ -31,6 +31,7 @@ _COPIED_CHARACTERS = 1_000_000
 def convert(source: str | Path, to: str | Path) -> Report:
     """Write the requests of `source` to `to` as keyed lines, and check what was written.
 
+    Requests that Vertex AI generates from come out as the Developer API reads them: keyed.
     Takes bare and keyed lines, a JSON array, UTF-8 with or without a byte order mark, and UTF-16.
     A request without a key is keyed `line-<number>` (`line2-<number>`, … where keys of the file
     begin so); fields that stand in the wrong place are moved to the right one, an SDK's `config`
