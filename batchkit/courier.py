@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from batchkit.events import Progress
     from batchkit.ledger import Attempt
     from batchkit.rundir import Run, Shard
-    from batchkit.service.client import Gemini
+    from batchkit.service.client import Client
     from batchkit.service.job import BatchJob
 
 __all__ = ["Courier", "JobsByName"]
@@ -60,14 +60,14 @@ class Courier:
     """
 
     run: Run
-    client: Gemini
+    client: Client
     tell: Progress
     settle_seconds: float = 60.0
 
     def jobs(self) -> JobsByName:
-        """All jobs of the account by their display names; the service has no filter."""
+        """The jobs of this run, and of copies of it, by their display names."""
         jobs: defaultdict[str, dict[str, BatchJob]] = defaultdict(dict)
-        for job in self.client.batches.list_all():
+        for job in self.client.batches.find(f"batchkit-{self.run.definition.id}-"):
             jobs[job.display_name or ""][job.name] = job  # one that moved to the next page is once
         return {name: list(same.values()) for name, same in jobs.items()}
 
@@ -98,7 +98,7 @@ class Courier:
 
     def _send(self, shard: Shard, attempt: Attempt, target: str, listed: JobsByName) -> Attempt:
         ledger = self.run.ledger
-        parcel = self._parcel(shard, attempt)
+        parcel = self._parcel(shard, attempt, target)
         name = parcel.display_name
         job = self._left_behind(attempt, name) if attempt.facts else _only(listed, name)
         if job is not None and attempt.facts:
@@ -149,7 +149,7 @@ class Courier:
             job = _only(self.jobs(), display_name)
         return job
 
-    def _parcel(self, shard: Shard, attempt: Attempt) -> Parcel:
+    def _parcel(self, shard: Shard, attempt: Attempt, target: str) -> Parcel:
         definition = self.run.definition
 
         def sending(sent: int, total: int) -> None:
@@ -161,6 +161,11 @@ class Courier:
             model=definition.spec.model,
             display_name=f"batchkit-{definition.id}-{attempt.name}-{shard.sha256[:12]}",
             sha256=shard.sha256,
+            run_id=definition.id,
+            name=attempt.name,
+            target=target,
+            output=definition.output,
+            is_legacy=not definition.dialect.wrapped,
             may_exist=bool(attempt.facts),
             on_progress=sending,
         )
@@ -202,7 +207,7 @@ def _living_upload(attempt: Attempt) -> Mapping[str, Any] | None:
     refused = any(
         f.kind == "refused" and f.content["status"] != _HELD for f in attempt.facts[fact.number :]
     )
-    expires = fact.content["expires"]
+    expires = fact.content.get("expires")
     is_alive = expires is None or expires > time.time() + SPARE_SECONDS
     is_ours = then.content["account"] == intents[-1].content["account"]
     return fact.content if is_alive and is_ours and not refused else None

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from batchkit.display.live import shown
 from batchkit.events import Said
 from batchkit.rundir import Run
-from batchkit.service.client import Gemini
+from batchkit.service.client import client_for
 from batchkit.steps.build import build
 from batchkit.steps.collect import collect
 from batchkit.steps.submit import submit
 from batchkit.steps.wait import wait
+from batchkit.targets.target import target_named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from batchkit.engines import Engine
     from batchkit.events import Progress
     from batchkit.results import Results
+    from batchkit.service.client import Client
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
 
@@ -38,6 +40,8 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     key: str | Sequence[str] | None = None,
     into: str | Path | None = None,
     target: str | None = None,
+    output: str | None = None,
+    labels: bool = True,
     model: str | None = None,
     carry: Sequence[str] | None = None,
     on_bad_key: OnBadKey = "raise",
@@ -47,7 +51,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     provenance: bool = False,
     raw: bool = False,
     engine: str | Engine = "local",
-    client: Gemini | None = None,
+    client: Client | None = None,
     settle_seconds: float = 60.0,
     poll_seconds: float = 30.0,
     progress: Progress | None = None,
@@ -61,13 +65,16 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     """
     with shown(progress) as tell:
         if client is None and not _is_done(into):
-            client = Gemini()  # a missing key is said before the work, not after it
+            # Missing credentials are said before the work, not after it.
+            client = client_for(target_named(target or "file").service)
         built = build(
             table,
             spec,
             key=key,
             into=into,
             target=target,
+            output=output,
+            labels=labels,
             model=model,
             carry=carry,
             on_bad_key=on_bad_key,
@@ -84,7 +91,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
 
 
 def _finish(
-    built: Run, client: Gemini | None, seconds: tuple[float, float], tell: Progress
+    built: Run, client: Client | None, seconds: tuple[float, float], tell: Progress
 ) -> None:
     """Submit and wait until every shard has had its job and every job has ended.
 
@@ -93,7 +100,7 @@ def _finish(
     settle_seconds, poll_seconds = seconds
     if _is_fetched(built):
         return
-    client = client or Gemini()
+    client = client_for(built.definition.dialect.service, client)
     pause = _FIRST_PAUSE_SECONDS
     while True:
         submission = submit(built, client=client, settle_seconds=settle_seconds, progress=tell)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchkit.events import Progress
     from batchkit.ledger import Attempt
     from batchkit.rundir import Run, Shard
-    from batchkit.service.client import Gemini
+    from batchkit.service.client import Client
 
 __all__ = ["DELETED", "Watch"]
 
@@ -42,7 +42,7 @@ class Watch:
     """
 
     run: Run
-    client: Gemini
+    client: Client
     tell: Progress
     settle_seconds: float = 60.0
 

@@ -47,8 +47,8 @@ class BatchApi(Protocol):
         """One page of jobs."""
         ...
 
-    def named(self, display_name: str) -> str | None:
-        """The filter that finds jobs by display name, None where the service has none."""
+    def beginning(self, prefix: str) -> str | None:
+        """The filter that finds jobs by how their names begin, None where there is none."""
         ...
 
     def cancel(self, name: str) -> None:
@@ -190,10 +190,10 @@ class Batches:
             page = self.list(page_size=100, page_token=page.next_page_token, filter=filter)
             yield from page
 
-    def find(self, display_name: str) -> Iterator[BatchJob]:
-        """The jobs of this display name; where the service has no filter, all are listed."""
-        listed = self.list_all(filter=self._api.named(display_name))
-        return (job for job in listed if job.display_name == display_name)
+    def find(self, prefix: str) -> Iterator[BatchJob]:
+        """Jobs whose display names begin so; where the service has no filter, all are listed."""
+        listed = self.list_all(filter=self._api.beginning(prefix))
+        return (job for job in listed if (job.display_name or "").startswith(prefix))
 
     def cancel(self, name: str) -> None:
         """Ask for a job to stop; it may take a while, and what is processed is paid for."""

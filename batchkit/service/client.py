@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from batchkit.clients import connect, connect_vertex
+from batchkit.errors import SetupError
 from batchkit.service.batches import Batches
 from batchkit.service.files import Files
 
@@ -106,6 +107,12 @@ class Vertex:
 Client: TypeAlias = Gemini | Vertex
 
 
-def client_for(service: Service) -> Client:
-    """A client of this service, from the environment."""
-    return Vertex() if service == "vertex" else Gemini()
+def client_for(service: Service, given: Client | None = None) -> Client:
+    """The client that is given, or one from the environment; SetupError for the other service."""
+    if given is None:
+        return Vertex() if service == "vertex" else Gemini()
+    if given.service != service:
+        wanted = "bk.Vertex(…)" if service == "vertex" else "bk.Gemini(…)"
+        message = f"{given!r} speaks to the other service than the run's target: give {wanted}"
+        raise SetupError(message)
+    return given

@@ -69,7 +69,7 @@ class GeminiBatches:
         call = Call("batches.list", "GET", f"/{self._version}/batches", params=params)
         return read_job_list(self._transport.json(call))
 
-    def named(self, display_name: str) -> None:  # noqa: ARG002  # the seam's form
+    def beginning(self, prefix: str) -> None:  # noqa: ARG002  # the seam's form
         """No filter finds jobs by name: all are listed, and compared."""
         return
 

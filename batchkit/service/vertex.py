@@ -58,9 +58,9 @@ class VertexBatches:
         path = f"/{self._version}/{self._place}/batchPredictionJobs"
         return read_job_list(self._transport.json(Call("batches.list", "GET", path, params=params)))
 
-    def named(self, display_name: str) -> str:
-        """The filter that finds the jobs of this display name."""
-        return f'displayName="{display_name}"'
+    def beginning(self, prefix: str) -> str:
+        """The filter that finds jobs whose display names begin so."""
+        return f'display_name:"{prefix}*"'
 
     def cancel(self, name: str) -> None:
         """Ask the service to stop a job; what is processed stays processed."""

@@ -53,6 +53,8 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     key: str | Sequence[str] | None = None,
     into: str | Path | None = None,
     target: str | None = None,
+    output: str | None = None,
+    labels: bool = True,
     model: str | None = None,
     carry: Sequence[str] | None = None,
     on_bad_key: OnBadKey = "raise",
@@ -69,7 +71,10 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     `key` names the column (or columns) that name rows: unique, not null; without it rows are
     numbered. `into` is the directory, a new one under `./runs` when left out; building into a
     directory that holds the same run goes on where it stopped, a different one is refused with
-    what changed. `target` is "inline" or "file"; None picks. `spec=None` takes a ready request
+    what changed. `target` is "inline" or "file" on the Developer API (None picks), and
+    "gs://bucket/folder" or "bq://project.dataset" on Vertex AI, where `output` sends what a job
+    writes to another gs:// folder, and `labels=False` leaves our label out of the requests, so that
+    answers are matched by what they echo. `spec=None` takes a ready request
     file and needs `model`. `limits` overrides what a shard may hold (`max_bytes`, `max_rows`,
     `max_tokens`, …). `carry` names columns of a Parquet table to copy into the run; the others are
     read again from the files, which must not change. `on_bad_key="reject"` turns rows with
@@ -85,6 +90,8 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
         target=target,
         limits=limits or {},
         layout=Layout(prefix, flatten, provenance, raw),
+        output=output,
+        labels=labels,
     )
     draft = _draft(table, spec, model, choices)
     mapper = engine_named(engine)

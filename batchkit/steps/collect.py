@@ -13,7 +13,7 @@ from batchkit.engines import engine_named
 from batchkit.events import Collected
 from batchkit.results import Results
 from batchkit.rundir import opened
-from batchkit.service.client import Gemini
+from batchkit.service.client import client_for
 from batchkit.tasks import CollectTask, run_collect
 from batchkit.watch import DELETED, Watch
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from batchkit.events import Progress
     from batchkit.ledger import Attempt
     from batchkit.rundir import Run
+    from batchkit.service.client import Client
 
 __all__ = ["collect"]
 
@@ -36,7 +37,7 @@ _REFUSED = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE",
 def collect(
     run: Run | str | Path,
     *,
-    client: Gemini | None = None,
+    client: Client | None = None,
     engine: str | Engine = "local",
     source: Literal["table", "carried"] = "table",
     progress: Progress | None = None,
@@ -53,7 +54,8 @@ def collect(
     with shown(progress) as tell, run.hold():
         durable.sweep(run.folder)
         if any(attempt.stage in {"running", "ended"} for attempt in run.attempts()):
-            watch = Watch(run, client or Gemini(), tell)
+            used = client_for(run.definition.dialect.service, client)
+            watch = Watch(run, used, tell)
             run.check_account(watch.client.account)
             watch.advance()
         tasks = _tasks(run)

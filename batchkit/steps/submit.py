@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from batchkit.courier import Courier
 from batchkit.display.live import shown
-from batchkit.errors import RateLimitedError, TooLargeError
+from batchkit.errors import RateLimitedError, SetupError, TooLargeError
 from batchkit.events import Said, Sent
 from batchkit.rundir import opened
-from batchkit.service.client import Gemini
+from batchkit.service.client import client_for
 from batchkit.targets.target import target_named
+from batchkit.wire import dialect_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from batchkit.courier import JobsByName
     from batchkit.events import Progress
     from batchkit.rundir import Run
+    from batchkit.service.client import Client
 
 __all__ = ["Submission", "submit"]
 
@@ -42,7 +44,7 @@ class Submission:
 def submit(
     run: Run | str | Path,
     *,
-    client: Gemini | None = None,
+    client: Client | None = None,
     target: str | None = None,
     settle_seconds: float = 60.0,
     progress: Progress | None = None,
@@ -57,11 +59,13 @@ def submit(
     """
     run = opened(run)
     way = target or run.shards.target
-    _check_size(run, way)
+    _check_target(run, way)
     sent, total = 0, sum(1 for shard in run.shards.shards if shard.requests)
     with shown(progress) as tell, run.hold():
-        courier = Courier(run, client or Gemini(), tell, settle_seconds)
+        used = client_for(run.definition.dialect.service, client)
+        courier = Courier(run, used, tell, settle_seconds)
         run.check_account(courier.client.account)
+        target_named(way).check(used, way)
         jobs = _jobs(run, courier)
         tell(Sent(0, total))
         for shard in run.shards.shards:
@@ -86,10 +90,15 @@ def _jobs(run: Run, courier: Courier) -> JobsByName:
     return {} if is_complete else courier.jobs()
 
 
-def _check_size(run: Run, target: str) -> None:
-    """Raise TooLargeError for a shard that cannot travel this way, before any is sent."""
-    largest = target_named(target).largest_shard(run.definition.limits)
+def _check_target(run: Run, name: str) -> None:
+    """Raise for requests that cannot travel this way, before any is sent."""
+    target, spec = target_named(name), run.definition.spec
+    dialect = dialect_for(target.service, spec.kind, spec.model, table=target.is_table)
+    if dialect.name != run.definition.dialect.name:
+        message = f"{run.folder} was built for another service than {name}: build it for that one"
+        raise SetupError(message)
+    largest = target.largest_shard(run.definition.limits)
     for shard in run.shards.shards:
         if shard.bytes > largest:
-            message = f"shard {shard.name} has {shard.bytes:,} bytes, {target} takes {largest:,}"
+            message = f"shard {shard.name} has {shard.bytes:,} bytes, {name} takes {largest:,}"
             raise TooLargeError(0, "TOO_LARGE", message, (), "submit")

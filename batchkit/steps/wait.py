@@ -10,7 +10,7 @@ from batchkit.display.live import shown
 from batchkit.errors import RunHeldError, WaitTimeoutError
 from batchkit.events import Said
 from batchkit.rundir import opened
-from batchkit.service.client import Gemini
+from batchkit.service.client import client_for
 from batchkit.watch import Watch
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from batchkit.events import Progress
     from batchkit.rundir import Run
+    from batchkit.service.client import Client
 
 __all__ = ["wait"]
 
@@ -29,7 +30,7 @@ _GROWTH = 1.5
 def wait(
     run: Run | str | Path,
     *,
-    client: Gemini | None = None,
+    client: Client | None = None,
     poll_seconds: float = 30.0,
     timeout: float | None = None,
     until: Literal["all", "any"] = "all",
@@ -48,7 +49,8 @@ def wait(
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = min(_FIRST_POLL_SECONDS, poll_seconds)
     with shown(progress) as tell, _detaching(run, tell):
-        watch = Watch(run, client or Gemini(), tell)
+        used = client_for(run.definition.dialect.service, client)
+        watch = Watch(run, used, tell)
         run.check_account(watch.client.account)
         running = _advance(watch)
         enough = 0 if until == "all" else max(0, running - 1)

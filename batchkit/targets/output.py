@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchkit import jsonl
-from batchkit.durable import whole_file
 from batchkit.errors import NotAuthorisedError, NotFoundError
+from batchkit.service.client import Gemini
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from batchkit.service.client import Gemini
+    from batchkit.service.client import Client
 
 __all__ = ["fetch_output", "is_gone"]
 
 
 def fetch_output(
-    client: Gemini,
+    client: Client,
     job_name: str,
     file_name: str | None,
     to: Path,
@@ -29,18 +28,10 @@ def fetch_output(
 
     `file_name` is the output file where that is known; else the job is asked once more.
     """
-    inlined = None
-    if file_name is None:
-        place = client.batches.get(job_name).destination
-        file_name, inlined = place.file_name, place.inlined
-    if file_name is not None:
+    if file_name is not None and isinstance(client, Gemini):
         client.files.download(file_name, to, on_progress=on_progress)
         return True
-    if inlined is None:
-        return False
-    with whole_file(to) as file:
-        file.writelines(jsonl.dumps(item) + b"\n" for item in inlined)
-    return True
+    return client.batches.write_output(client.batches.get(job_name), to, on_progress=on_progress)
 
 
 def is_gone(error: NotFoundError | NotAuthorisedError) -> bool:
