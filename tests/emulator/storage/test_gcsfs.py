@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batchkit.emulator import Emulator
 
 TEXT = os.urandom(9 * 1024 * 1024 + 17)
-BLOCK = 2**20
+BLOCK = 2**19
 
 
 @pytest.fixture
