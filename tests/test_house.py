@@ -143,6 +143,9 @@ def test_the_tests_mirror_the_package() -> None:
 _WITNESSES = {
     "tests/emulator/test_google_genai.py",
     "tests/emulator/test_published_samples.py",
+    "tests/emulator/storage/test_gcsfs.py",
+    "tests/emulator/storage/test_google_cloud_storage.py",
+    "tests/emulator/storage/test_pyarrow.py",
 }
 
 

@@ -15,6 +15,7 @@ from batchkit.emulator.routes import Route
 if TYPE_CHECKING:
     from batchkit.emulator.interactive import Interactive
     from batchkit.emulator.life import Life
+    from batchkit.emulator.storage import Storage
     from batchkit.emulator.workspace import Workspace
 
 __all__ = ["Control"]
@@ -23,10 +24,13 @@ __all__ = ["Control"]
 class Control:
     """The `/_emulator/` calls; they need no API key."""
 
-    def __init__(self, workspace: Workspace, life: Life, interactive: Interactive) -> None:
+    def __init__(
+        self, workspace: Workspace, life: Life, interactive: Interactive, storage: Storage
+    ) -> None:
         self._workspace = workspace
         self._life = life
         self._interactive = interactive
+        self._storage = storage
 
     def routes(self) -> tuple[Route, ...]:
         """What this service answers."""
@@ -38,8 +42,9 @@ class Control:
     def stats(self, *, requests: bool = True) -> dict[str, Any]:
         """What there is, and what was paid.
 
-        `jobs` by state; `files` and `bytes` that have not expired; `calls` answered at once, by
-        method; `requests`: how often each wire key was processed, keyless rows under "".
+        `jobs` by state; `files` and `bytes` that have not expired; `buckets`, `objects` and
+        `object_bytes` of Cloud Storage; `calls` answered at once, by method; `requests`: how often
+        each wire key was processed, keyless rows under "".
         """
         self._life.settle()
         now = self._workspace.clock.nanoseconds()
@@ -49,6 +54,7 @@ class Control:
             "jobs": dict(states),
             "files": self._life.files.count(),
             "bytes": self._life.files.stored_bytes(),
+            **self._storage.stats(),
             "calls": self._interactive.calls(),
         }
         return stats | ({"requests": self._life.jobs.processed()} if requests else {})

@@ -23,6 +23,7 @@ from batchkit.emulator.models import Models
 from batchkit.emulator.routes import Route, Router
 from batchkit.emulator.server import Server
 from batchkit.emulator.state import State
+from batchkit.emulator.storage import Storage
 from batchkit.emulator.uploads import Uploads
 from batchkit.emulator.workspace import Workspace
 
@@ -48,6 +49,7 @@ class _Options:
     answerer: Answerer
     limits: Limits
     models: tuple[str, ...]
+    buckets: tuple[str, ...]
     on_effect: Effect
 
 
@@ -87,7 +89,8 @@ class Emulator:
         """Variables that point Google's clients here, and away from anywhere else.
 
         The empty and false ones undo what the surroundings may say: google-genai prefers
-        GOOGLE_API_KEY, and goes to Vertex AI when told to.
+        GOOGLE_API_KEY, and goes to Vertex AI when told to; gcsfs asks every bucket over gRPC, and
+        past the emulator, whether it is of an experimental kind.
         """
         return {
             "GOOGLE_GEMINI_BASE_URL": self.url,
@@ -95,10 +98,12 @@ class Emulator:
             "GOOGLE_API_KEY": "",
             "GOOGLE_GENAI_USE_VERTEXAI": "false",
             "GOOGLE_GENAI_USE_ENTERPRISE": "false",
+            "STORAGE_EMULATOR_HOST": self.url,
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         }
 
     def stats(self) -> dict[str, Any]:
-        """What `GET /_emulator/stats` says: jobs by state, files, bytes, calls, requests."""
+        """What `GET /_emulator/stats` says: jobs by state, files, objects, calls, requests."""
         return self._control.stats()
 
     def close(self) -> None:
@@ -130,13 +135,15 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
     answerer: Answerer | None = None,
     limits: Limits | None = None,
     models: Iterable[str] = (),
+    buckets: Iterable[str] = (),
     on_effect: Effect | None = None,
 ) -> Emulator:
-    """Start an emulator of the Gemini Developer API in a thread of this process.
+    """Start an emulator of the Gemini Developer API and Cloud Storage in a thread of this process.
 
     Port 0 is any free port. With a `folder` all that was acknowledged is there after a restart.
     `seed` decides identifiers and order. A job waits `pending_seconds`, then runs `job_seconds`.
     `models` are known beside the current ones; a name with "embed" in it makes embeddings.
+    `buckets` are made where they do not exist, in the US.
     `on_effect` hears a kind ("batch.created", …) and a name once a change is on disk and before
     its reply is sent; when it raises ConnectionError the connection is cut instead.
     """
@@ -150,6 +157,7 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
         answerer=answerer or echo,
         limits=limits or Limits(),
         models=tuple(models),
+        buckets=tuple(buckets),
         on_effect=on_effect or _unheard,
     )
     return Emulator(Server(host, port), options)
@@ -174,9 +182,10 @@ def _services(workspace: Workspace, options: _Options) -> tuple[Control, tuple[R
         job_seconds=options.job_seconds,
     )
     interactive = Interactive(workspace, models, answering)
-    control = Control(workspace, life, interactive)
+    storage = Storage(workspace, options.buckets)
+    control = Control(workspace, life, interactive, storage)
     # What a killed process left half done belongs to nobody.
-    needed = {*files.blobs(), *uploads.blobs(), *life.blobs()}
+    needed = {*files.blobs(), *uploads.blobs(), *life.blobs(), *storage.blobs()}
     workspace.blobs.delete(*(name for name in workspace.blobs.names() if name not in needed))
     return control, (
         *uploads.routes(),
@@ -185,4 +194,5 @@ def _services(workspace: Workspace, options: _Options) -> tuple[Control, tuple[R
         *interactive.routes(),
         *models.routes(),
         *control.routes(),
+        *storage.routes(),
     )

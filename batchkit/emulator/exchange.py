@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from batchkit.emulator.errors import ApiError, Rpc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from io import BufferedIOBase
-    from pathlib import Path
 
-__all__ = ["Body", "FileSlice", "Reply", "Request", "json_reply"]
+__all__ = ["Body", "FileSlice", "Reply", "Request", "Stream", "json_reply"]
 
 _PIECE_BYTES = 1 << 18
 _CHUNK_LINE_BYTES = 1 << 10
@@ -102,20 +101,40 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Bytes `start` up to `stop` of a file."""
+    """Bytes `start` up to `stop` of an open file: deleting it meanwhile does not matter."""
 
-    path: Path
+    file: IO[bytes]
     start: int
     stop: int
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body whose length nobody knows before its end; `close` lets go of what it is made from."""
+
+    pieces: Iterator[bytes]
+    close: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: its body is bytes, or a slice of a file that is sent without being loaded."""
+    """A reply: its body is bytes, or a slice of a file that is sent without being loaded.
+
+    Whoever has it closes it.
+    """
 
     status: int = 200
-    body: bytes | FileSlice = b"{}"
+    body: bytes | FileSlice | Stream = b"{}"
     headers: tuple[tuple[str, str], ...] = (_JSON,)
+
+    def close(self) -> None:
+        """Let go of what the body is made from."""
+        if not isinstance(self.body, bytes):
+            self.body.close()
 
 
 def json_reply(value: Any, *headers: tuple[str, str]) -> Reply:

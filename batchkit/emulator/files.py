@@ -221,10 +221,10 @@ class Files:
         wanted = _requested_bytes(request.headers.get("range", ""), file.size)
         headers = (("Content-Type", file.mime_type), ("Accept-Ranges", "bytes"))
         if wanted is None:
-            return Reply(200, FileSlice(path, 0, file.size), headers)
+            return Reply(200, FileSlice(path.open("rb"), 0, file.size), headers)
         start, stop = wanted
         place = ("Content-Range", f"bytes {start}-{stop - 1}/{file.size}")
-        return Reply(206, FileSlice(path, start, stop), (*headers, place))
+        return Reply(206, FileSlice(path.open("rb"), start, stop), (*headers, place))
 
 
 def _requested_bytes(header: str, size: int) -> tuple[int, int] | None:

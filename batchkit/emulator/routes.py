@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["Route", "Router"]
 
 _LOGGER = logging.getLogger(__name__)
-_VARIABLE = re.compile(r"\{(\w+)\}")
-_VERSIONS = "v1|v1beta"
+_VARIABLE = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_KINDS = {
+    "version": "v1|v1beta",
+    "name": "[^/:]+",
+    "segment": "[^/]+",
+    "rest": ".+",
+    # What stands first in the path of another API is no bucket.
+    "bucket": "(?!(?:v1[a-z0-9]*|batch|download|storage|upload)/)[a-z0-9][a-z0-9._-]+",
+}
 # https://cloud.google.com/apis/docs/system-parameters
 _SYSTEM_PARAMETERS = frozenset({"key", "alt", "fields", "prettyPrint", "quotaUser", "callback"})
 
@@ -30,23 +37,30 @@ _SYSTEM_PARAMETERS = frozenset({"key", "alt", "fields", "prettyPrint", "quotaUse
 class Route:
     """A method and a path with `{variables}`; `{version}` is an API version.
 
-    `parameters` are the query parameters it takes beside Google's own. A route is `open` when it
-    needs no API key. `when` names a query parameter without which the route does not answer.
+    `{variable:kind}` is a `segment` of the path, colons included, or the `rest` of it; or a
+    `bucket`. `parameters` are the query parameters it takes beside Google's own, None for any. A
+    route is `open` when it needs no API key. `when` names a query parameter without which the
+    route does not answer, or is "parameter=value".
     """
 
     method: str
     template: str
     handler: Handler
-    parameters: frozenset[str] = frozenset()
+    parameters: frozenset[str] | None = frozenset()
     open: bool = False
     when: str = ""
 
     def match(self, request: Request) -> dict[str, str] | None:
         """The path's variables, or None when this route does not answer the request."""
-        if request.method != self.method or (self.when and self.when not in request.query):
+        if request.method != self.method or not self._applies(request):
             return None
         found = _pattern(self.template).fullmatch(request.path)
         return {name: unquote(text) for name, text in found.groupdict().items()} if found else None
+
+    def _applies(self, request: Request) -> bool:
+        name, equals, value = self.when.partition("=")
+        found = request.query.get(name)
+        return not name or (found == value if equals else found is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +104,18 @@ class Router:
 
 @functools.lru_cache
 def _pattern(template: str) -> re.Pattern[str]:
-    pieces = _VARIABLE.split(template)
-    pattern = ""
-    for literal, variable in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
-        pattern += re.escape(literal)
-        if variable:
-            pattern += f"(?P<{variable}>{_VERSIONS if variable == 'version' else '[^/:]+'})"
-    return re.compile(pattern)
+    pattern, end = "", 0
+    for variable in _VARIABLE.finditer(template):
+        name, kind = variable.groups()
+        kind = kind or ("version" if name == "version" else "name")
+        pattern += f"{re.escape(template[end : variable.start()])}(?P<{name}>{_KINDS[kind]})"
+        end = variable.end()
+    return re.compile(pattern + re.escape(template[end:]))
 
 
 def _check_parameters(route: Route, request: Request) -> None:
+    if route.parameters is None:
+        return
     for name in request.query:
         if name not in route.parameters and name.lstrip("$") not in _SYSTEM_PARAMETERS:
             text = (

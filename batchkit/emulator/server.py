@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from batchkit.emulator.errors import ApiError, Rpc
-from batchkit.emulator.exchange import Body, FileSlice, Reply, Request
+from batchkit.emulator.exchange import Body, FileSlice, Reply, Request, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,9 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one request and leave the connection at the start of the next, or closed."""
         try:
             request = self._request()
-            reply = self._application(request)
-            request.body.drain()
-            self._send(reply)
+            with contextlib.closing(self._application(request)) as reply:
+                request.body.drain()
+                self._send(reply)
         except ApiError as error:
             self._refuse(error)
         except (ConnectionError, TimeoutError):
@@ -140,11 +140,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         body = reply.body
-        length = body.stop - body.start if isinstance(body, FileSlice) else len(body)
         self.send_response(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
+        if isinstance(body, Stream):
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            length = len(body) if isinstance(body, bytes) else body.stop - body.start
+            self.send_header("Content-Length", str(length))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
@@ -152,13 +155,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_body(body)
         self.wfile.flush()
 
-    def _send_body(self, body: bytes | FileSlice) -> None:
+    def _send_body(self, body: bytes | FileSlice | Stream) -> None:
         if isinstance(body, bytes):
             self.wfile.write(body)
+        elif isinstance(body, Stream):
+            for piece in filter(None, body.pieces):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
         elif body.stop > body.start:
             self.wfile.flush()
-            with body.path.open("rb") as stream:
-                self.connection.sendfile(stream, body.start, body.stop - body.start)
+            self.connection.sendfile(body.file, body.start, body.stop - body.start)
 
     def _refuse(self, error: ApiError) -> None:
         """Answer a request whose body's end is not known: the connection cannot go on."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -193,3 +194,25 @@ def test_an_upload_of_several_megabytes_arrives_byte_for_byte(client: Client) ->
     pieces = (data[start : start + 100_000] for start in range(0, len(data), 100_000))
     reply = send_chunk(url, 0, pieces, "upload, finalize")  # a generator goes in chunks
     assert reply.json()["file"]["sizeBytes"] == str(len(data))
+
+
+def test_a_body_of_unknown_length_is_sent_in_chunks_and_the_connection_goes_on(wire: Wire) -> None:
+    packed = gzip.compress(b"text " * 200_000)
+    path = "/upload/storage/v1/b/bucket/o?uploadType=media&name=a&contentEncoding=gzip"
+    wire.write('POST /storage/v1/b HTTP/1.1\r\nContent-Length: 18\r\n\r\n{"name": "bucket"}')
+    assert wire.reply()[0] == 200
+    wire.write(f"POST {path} HTTP/1.1\r\nContent-Length: {len(packed)}\r\n\r\n".encode() + packed)
+    assert wire.reply()[0] == 200
+    wire.write("GET /storage/v1/b/bucket/o/a?alt=media HTTP/1.1\r\n\r\n")
+    _, headers = wire.head()
+    assert headers["transfer-encoding"] == "chunked"
+    text = b""
+    while size := int(wire.stream.readline(), 16):
+        text += wire.stream.read(size)
+        wire.stream.readline()
+    wire.stream.readline()
+    assert text == b"text " * 200_000
+    wire.write("HEAD /storage/v1/b/bucket/o/a?alt=media HTTP/1.1\r\n\r\n")
+    assert wire.head()[0] == 200
+    wire.write(f"GET /v1beta/files HTTP/1.1\r\nHost: x\r\n{KEY}\r\n")
+    assert wire.reply() == (200, b"{}")
