@@ -17,6 +17,8 @@ lint:
 types:
     uv run --frozen basedpyright
     uv run --frozen basedpyright --verifytypes batchkit --ignoreexternal
+    UV_PROJECT_ENVIRONMENT="$PWD/.venv-bigquery" uv sync --frozen --quiet --project tests/bigquery
+    uv run --frozen basedpyright --project tests/bigquery --pythonpath .venv-bigquery/bin/python
 
 # Which module may import which
 imports:

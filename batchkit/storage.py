@@ -191,8 +191,9 @@ def _stored(blob: Any) -> StoredObject:
 
 
 def _crc32c(path: Path) -> str:
-    checksum: Any = google_crc32c.Checksum()
+    """The checksum of a file as the service writes it: four bytes, big-endian, in base64."""
+    checksum = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
-            checksum.update(block)
-    return base64.b64encode(checksum.digest()).decode()
+            checksum = google_crc32c.extend(checksum, block)
+    return base64.b64encode(checksum.to_bytes(4, "big")).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,14 @@ from hypothesis import settings
 
 import batchkit as bk
 from batchkit.emulator import Emulator, serve
+from batchkit.emulator import bigquery as bigquery_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .warehouse import Warehouse
+
+_NUMBERS = itertools.count()
 
 
 # How long an example takes says how busy the machine is, not whether a law holds.
@@ -41,3 +47,29 @@ def quick_client(emulator: Emulator) -> bk.Gemini:
 def service() -> Iterator[Service]:
     with serve() as emulator:
         yield Service(emulator, quick_client(emulator))
+
+
+@pytest.fixture(scope="session")
+def bigquery_python() -> str:
+    """The interpreter that has bqemulator, in the environment that tests/bigquery locks."""
+    from .warehouse import synced_python  # noqa: PLC0415  # Google's clients are slow to load
+
+    return synced_python()
+
+
+@pytest.fixture(scope="session")
+def bigquery_server(bigquery_python: str) -> Iterator[bigquery_emulator.BigQuery]:
+    """The one stand-in for BigQuery of a session."""
+    with bigquery_emulator.serve(python=bigquery_python) as server:
+        yield server
+
+
+@pytest.fixture
+def bigquery(bigquery_server: bigquery_emulator.BigQuery) -> Iterator[Warehouse]:
+    """BigQuery with a dataset of the test's own, and Google's clients of it."""
+    from .warehouse import Warehouse  # noqa: PLC0415  # Google's clients are slow to load
+
+    warehouse = Warehouse(bigquery_server, next(_NUMBERS))
+    yield warehouse
+    warehouse.close()
+    bigquery_server.use_storage(None)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from batchkit.emulator import Emulator
+    from batchkit.emulator.bigquery import BigQuery
 
 __all__ = ["emulate", "emulated"]
 
@@ -55,17 +56,40 @@ batchkit emulate --port 0 --job-seconds 0 --pending-seconds 0
 @click.option(
     "--pending-seconds", type=SECONDS, default=1.0, show_default=True, help="How long it is queued."
 )
-def emulate(
-    *, port: int, folder: str | None, seed: int, job_seconds: float, pending_seconds: float
+@click.option("--bigquery", "with_bigquery", is_flag=True, help="Serve BigQuery, too.")
+@click.option(
+    "--bigquery-python",
+    envvar="BATCHKIT_BIGQUERY_PYTHON",
+    show_envvar=True,
+    metavar="FILE",
+    help="The interpreter that has bqemulator; looked for when left out.",
+)
+def emulate(  # noqa: PLR0913  # the options of a command
+    *,
+    port: int,
+    folder: str | None,
+    seed: int,
+    job_seconds: float,
+    pending_seconds: float,
+    with_bigquery: bool,
+    bigquery_python: str | None,
 ) -> None:
-    """Serve the Gemini Developer API on this machine, until Ctrl-C.
+    """Serve the Gemini Developer API and Cloud Storage on this machine, until Ctrl-C.
 
-    Files, batches, generateContent, embedContent, countTokens and models, as strict as the
-    service. Prints the exports that point this tool and Google's SDKs at it.
+    Files, batches, generateContent, embedContent, countTokens, models, buckets and objects, as
+    strict as the services; with --bigquery a stand-in for BigQuery, too, where bqemulator is
+    installed. Prints the exports that point this tool and Google's libraries at it.
     """
     place = Path(folder) if folder else None
-    with emulated(place, port, seed=seed, seconds=(pending_seconds, job_seconds)) as serving:
-        for name, value in serving.environment.items():
+    seconds = (pending_seconds, job_seconds)
+    with contextlib.ExitStack() as opened:
+        serving = opened.enter_context(emulated(place, port, seed=seed, seconds=seconds))
+        environment = dict(serving.environment)
+        if with_bigquery:
+            warehouse = opened.enter_context(_bigquery(bigquery_python, place))
+            warehouse.use_storage(environment["STORAGE_EMULATOR_HOST"])
+            environment |= warehouse.environment
+        for name, value in environment.items():
             click.echo(f"export {name}={value}")
         click.echo(f"# serving on {serving.url}; stop with Ctrl-C", err=True)
         try:
@@ -73,6 +97,15 @@ def emulate(
                 time.sleep(3600)
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
+
+
+def _bigquery(python: str | None, folder: Path | None) -> BigQuery:
+    from batchkit.emulator import bigquery  # noqa: PLC0415  # only this command needs it
+
+    try:
+        return bigquery.serve(python=python, folder=folder / "bigquery" if folder else None)
+    except bigquery.StartError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ def emulating(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
     """An emulator in a process of its own, and the variables that it prints."""
     command = started("emulate", "--port", "0", "--job-seconds", "0", *words)
     assert command.stdout is not None
-    lines = [command.stdout.readline().rstrip("\n") for _ in range(5)]
+    lines = [command.stdout.readline().rstrip("\n") for _ in range(7)]
     exports = [line.removeprefix("export ").partition("=") for line in lines]
     try:
         yield command, {name: value for name, _, value in exports}
@@ -42,6 +42,8 @@ def test_the_emulator_prints_its_exports_and_serves_until_it_is_stopped(
             "GOOGLE_API_KEY",
             "GOOGLE_GENAI_USE_VERTEXAI",
             "GOOGLE_GENAI_USE_ENTERPRISE",
+            "STORAGE_EMULATOR_HOST",
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT",
         ]
         url = variables["GOOGLE_GEMINI_BASE_URL"]
         client = bk.Gemini(variables["GEMINI_API_KEY"], base_url=url)
@@ -109,3 +111,26 @@ def test_a_folder_that_holds_something_else_is_named(say: Command, folder: Path)
 def test_numbers_that_make_no_sense_are_refused(say: Command, option: tuple[str, str]) -> None:
     said = say("emulate", *option)
     assert (said.code, option[0] in said.error) == (2, True)
+
+
+def test_bigquery_is_served_beside_the_rest(
+    bigquery_python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHKIT_BIGQUERY_PYTHON", bigquery_python)
+    command = started("emulate", "--port", "0", "--bigquery")
+    assert command.stderr is not None
+    command.stderr.readline()  # what follows the exports
+    command.terminate()
+    out, _ = command.communicate(timeout=20)
+    said = dict(line.removeprefix("export ").split("=", 1) for line in out.strip().split("\n"))
+    assert said["GOOGLE_CLOUD_PROJECT"] == "emulator-project"
+    assert said["BIGQUERY_EMULATOR_HOST"].startswith("http://127.0.0.1:")
+    assert said["BIGQUERY_STORAGE_EMULATOR_HOST"].startswith("127.0.0.1:")
+    assert said["STORAGE_EMULATOR_HOST"] == said["GOOGLE_GEMINI_BASE_URL"]
+
+
+def test_bigquery_that_is_not_installed_is_one_error() -> None:
+    said = process("emulate", "--port", "0", "--bigquery", "--bigquery-python", "/nowhere/python")
+    assert said.code == 1
+    assert said.err.startswith("Error: there is no interpreter '/nowhere/python'")
+    assert said.out == ""

@@ -1,0 +1,100 @@
+"""Datasets and tables as the REST API describes them: names, types, places, expirations."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bqemulator.api.routes.tables import _parse_schema_fields
+from bqemulator.catalog.models import TableSchema
+from bqemulator.storage.sql_identifiers import quoted_table_ref
+
+from .fields import duckdb_type, fields_of, legacy
+from .replacement import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bqemulator.api.dependencies import AppContext
+    from bqemulator.catalog.models import TableMeta
+
+    from .places import Places
+
+__all__ = ["amend_catalog", "amend_names"]
+
+_ROUTES = "bqemulator.api.routes.tables"
+
+
+def amend_names() -> None:
+    """Name things in errors as BigQuery does: `Not found: Table project:dataset.table`."""
+    replace("bqemulator.domain.errors:ResourceRef", "format", lambda _: _named)
+
+
+def amend_catalog(places: Places) -> None:
+    """Have tables say where they lie, when they expire, and what their columns are."""
+
+    def with_place(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def described(table: TableMeta) -> dict[str, Any]:
+            said = {"location": places.of_dataset(table.project_id, table.dataset_id) or "US"}
+            if table.expiration_time is not None:
+                said["expirationTime"] = str(int(table.expiration_time.timestamp() * 1000))
+            return describe(table) | said
+
+        return described
+
+    replace(_ROUTES, "_table_to_rest", with_place)
+    replace(_ROUTES, "_rest_to_table_meta", _with_expiration)
+    replace(_ROUTES, "_parse_schema_fields", _with_legacy_names)
+    replace(_ROUTES, "bq_schema_to_duckdb_columns", lambda _: _columns)
+    replace("bqemulator.catalog.ddl_sync", "_introspect_schema", _with_json)
+
+
+def _named(resource: Any) -> str:
+    dataset = f":{resource.dataset_id}" if resource.dataset_id else ""
+    inner = f"{'.' if dataset else ':'}{resource.resource_id}" if resource.resource_id else ""
+    return f"{resource.kind.capitalize()} {resource.project_id}{dataset}{inner}"
+
+
+def _with_expiration(parse: Callable[..., TableMeta]) -> Callable[..., TableMeta]:
+    def parsed(project: str, dataset: str, body: dict[str, Any], *known: Any) -> TableMeta:
+        table = parse(project, dataset, body, *known)
+        existing: TableMeta | None = known[1] if len(known) > 1 else None
+        moment = existing.expiration_time if existing else None
+        if "expirationTime" in body:
+            said = body["expirationTime"]
+            moment = datetime.fromtimestamp(int(said) / 1000, UTC) if said else None
+        return table.model_copy(update={"expiration_time": moment})
+
+    return parsed
+
+
+def _with_legacy_names(parse: Callable[..., Any]) -> Callable[..., Any]:
+    def parsed(fields: list[dict[str, Any]]) -> Any:
+        return parse([legacy(field) for field in fields])
+
+    return parsed
+
+
+def _columns(fields: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Columns whose records may have fields named as SQL's own words are."""
+    return [(field["name"], duckdb_type(legacy(field))) for field in fields]
+
+
+def _with_json(introspect: Callable[..., TableSchema]) -> Callable[..., TableSchema]:
+    """Types from DuckDB's own description: in Arrow's a JSON column is text."""
+
+    def introspected(project: str, dataset: str, table: str, ctx: AppContext) -> TableSchema:
+        known = introspect(project, dataset, table, ctx)
+        sql = f"SELECT * FROM {quoted_table_ref(project, dataset, table)}"
+        fields = _parse_schema_fields(fields_of(ctx.engine, sql))
+        modes = {field.name: field.mode for field in known.fields}
+        return TableSchema(
+            fields=tuple(
+                field.model_copy(update={"mode": modes[field.name]})
+                if modes.get(field.name) == "REQUIRED"
+                else field
+                for field in fields
+            )
+        )
+
+    return introspected
