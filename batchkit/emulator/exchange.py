@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ __all__ = ["Body", "FileSlice", "Reply", "Request", "json_reply"]
 
 _PIECE_BYTES = 1 << 18
 _CHUNK_LINE_BYTES = 1 << 10
+_CHUNK_LENGTH = re.compile(rb"[0-9a-fA-F]{1,15}")
 _JSON = ("Content-Type", "application/json; charset=UTF-8")
 
 
@@ -71,11 +73,10 @@ class Body:
 
     def _chunk_length(self) -> int:
         text = self._line().partition(b";")[0].strip()
-        try:
-            return int(text, 16)
-        except ValueError:
+        if not _CHUNK_LENGTH.fullmatch(text):
             message = "malformed chunked transfer encoding"
-            raise ConnectionAbortedError(message) from None
+            raise ConnectionAbortedError(message)
+        return int(text, 16)
 
     def _line(self) -> bytes:
         line = self._stream.readline(_CHUNK_LINE_BYTES)
@@ -108,16 +109,19 @@ class FileSlice:
     start: int
     stop: int
 
+    def __len__(self) -> int:
+        return self.stop - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: its body is bytes, or a slice of a file that is sent without being loaded."""
+    """A reply: the pieces of its body are bytes, and slices of files that are never loaded."""
 
-    status: int = 200
-    body: bytes | FileSlice = b"{}"
+    status: int
+    pieces: tuple[bytes | FileSlice, ...]
     headers: tuple[tuple[str, str], ...] = (_JSON,)
 
 
 def json_reply(value: Any, *headers: tuple[str, str]) -> Reply:
     """A successful reply with a JSON body."""
-    return Reply(body=orjson.dumps(value), headers=(_JSON, *headers))
+    return Reply(200, (orjson.dumps(value),), (_JSON, *headers))

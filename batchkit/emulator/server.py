@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import socket
 import threading
 from http import HTTPStatus
@@ -23,6 +24,7 @@ __all__ = ["Server"]
 
 _IDLE_SECONDS = 600.0
 _CLOSE_SECONDS = 10.0
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Server:
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(reply)
         except ApiError as error:
             self._refuse(error)
+        except FileNotFoundError:  # it was deleted since the application answered
+            self._refuse(ApiError(Rpc.NOT_FOUND, "Requested entity was not found."))
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
@@ -119,7 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
     def _request(self) -> Request:
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            raise ApiError(Rpc.INVALID_ARGUMENT, "The URL of the request is malformed.") from None
         return Request(
             method="GET" if self.command == "HEAD" else self.command,
             path=address.path,
@@ -134,36 +141,40 @@ class _Handler(BaseHTTPRequestHandler):
         if encoding == "chunked":
             return None
         text = self.headers.get("Content-Length", "0")
-        if encoding != "identity" or not (text.isascii() and text.isdigit()):
+        if encoding != "identity" or not _LENGTH.fullmatch(text):
             raise ApiError(Rpc.INVALID_ARGUMENT, "The length of the request body is not known.")
         return int(text)
 
     def _send(self, reply: Reply) -> None:
-        body = reply.body
-        length = body.stop - body.start if isinstance(body, FileSlice) else len(body)
+        with contextlib.ExitStack() as opened:
+            # Before the head is sent: a file that is gone is not found.
+            streams = {
+                piece.path: opened.enter_context(piece.path.open("rb"))
+                for piece in reply.pieces
+                if isinstance(piece, FileSlice)
+            }
+            self._send_head(reply)
+            for piece in reply.pieces if self.command != "HEAD" else ():
+                if isinstance(piece, bytes):
+                    self.wfile.write(piece)
+                elif len(piece):
+                    self.wfile.flush()
+                    self.connection.sendfile(streams[piece.path], piece.start, len(piece))
+            self.wfile.flush()
+
+    def _send_head(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
+        self.send_header("Content-Length", str(sum(map(len, reply.pieces))))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self._send_body(body)
-        self.wfile.flush()
-
-    def _send_body(self, body: bytes | FileSlice) -> None:
-        if isinstance(body, bytes):
-            self.wfile.write(body)
-        elif body.stop > body.start:
-            self.wfile.flush()
-            with body.path.open("rb") as stream:
-                self.connection.sendfile(stream, body.start, body.stop - body.start)
 
     def _refuse(self, error: ApiError) -> None:
         """Answer a request whose body's end is not known: the connection cannot go on."""
         self.close_connection = True
-        self._send(Reply(error.http_status, error.body()))
+        self._send(Reply(error.http_status, (error.body(),)))
 
     def handle_expect_100(self) -> bool:
         """Ask for the body; the buffer must be flushed, or the client waits for it in vain."""
@@ -175,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         """What the HTTP parser refuses, in Google's form instead of HTML."""
         self.close_connection = True
         text = message or explain or HTTPStatus(code).phrase
-        self._send(Reply(code, ApiError(code, text).body()))
+        self._send(Reply(code, (ApiError(code, text).body(),)))
 
     def version_string(self) -> str:
         """The `Server` header."""
