@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
@@ -97,8 +97,9 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
         for batch in collection.batches(verdict, aside):
             sorter.add(batch)
         statuses = _write(outcomes, sorter, asked.rows, schema)
-    if quarantine.stat().st_size == 0:
-        quarantine.unlink()
+    with suppress(FileNotFoundError):  # another worker with the same task was faster
+        if quarantine.stat().st_size == 0:
+            quarantine.unlink()
     return {"lines": dict(collection.counts), "statuses": dict(statuses)}
 
 

@@ -81,12 +81,23 @@ class BuildResult:
 def run_build(task: BuildTask) -> BuildResult:
     """Write the task's request and rows files, or read what it wrote when it ran before."""
     marker = task.staging / "done.json"
-    if not marker.exists():
+    shards = _built_before(marker, task)
+    if shards is None:
         durable.make_folder(task.staging)
-        shards = [asdict(shard) for shard in _build(task)]
-        durable.write_whole(marker, jsonl.dumps_readable({"shards": shards}))
+        shards = _build(task)
+        pieces = [piece.to_json() for piece in task.pieces]
+        content = {"pieces": pieces, "shards": [asdict(shard) for shard in shards]}
+        durable.write_whole(marker, jsonl.dumps_readable(content))
+    return BuildResult(task.number, tuple(shards))
+
+
+def _built_before(marker: Path, task: BuildTask) -> list[WrittenShard] | None:
+    """The shards that this task wrote; another version may have cut the table otherwise."""
+    if not marker.exists():
+        return None
     content = jsonl.loads(marker.read_bytes())
-    return BuildResult(task.number, tuple(WrittenShard(**shard) for shard in content["shards"]))
+    pieces = tuple(Piece.from_json(piece) for piece in content["pieces"])
+    return [WrittenShard(**each) for each in content["shards"]] if pieces == task.pieces else None
 
 
 def _build(task: BuildTask) -> list[WrittenShard]:
@@ -147,6 +158,11 @@ class CollectTask:
     attempt: int
     verdict: Verdict
 
+    @property
+    def marker(self) -> Path:
+        """What is there when it has been done."""
+        return Path(self.folder) / "outcomes" / f"{self.shard}-{self.attempt}.json"
+
     def to_json(self) -> dict[str, Any]:
         """The task as JSON."""
         return asdict(self)
@@ -160,8 +176,7 @@ class CollectTask:
 
 def run_collect(task: CollectTask) -> dict[str, Any]:
     """Write the attempt's outcomes, and return the counts of its lines; done once, read after."""
-    marker = Path(task.folder) / "outcomes" / f"{task.shard}-{task.attempt}.json"
-    if not marker.exists():
+    if not task.marker.exists():
         counts = collect_responses(Path(task.folder), task.shard, task.attempt, task.verdict)
-        durable.write_whole(marker, jsonl.dumps_readable(counts))
-    return jsonl.loads(marker.read_bytes())
+        durable.write_whole(task.marker, jsonl.dumps_readable(counts))
+    return jsonl.loads(task.marker.read_bytes())

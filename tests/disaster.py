@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+import batchkit as bk
 from batchkit.durable import create_once, write_whole
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
-from tests.driver import FORKS
+from tests.driver import FORKS, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NOBODY = 65_534
+FULL = 28  # ENOSPC
 _WRITERS = {
     "parquet": lambda rows, path: write_parquet(rows, path, may_replace=True),
     "csv": write_csv,
@@ -104,3 +106,32 @@ def fill_the_disk(folder: str) -> None:
             continue
         os._exit(1)
     os._exit(0)
+
+
+def drive_with_small_files(table: str, target: str, service: tuple[str, str], most: int) -> None:
+    """Take a table through a run where no file may grow beyond so many bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    try:
+        drive(table, target, service)
+    except OSError:
+        os._exit(FULL)
+    os._exit(0)
+
+
+class DyingEngine:
+    """An engine that kills its process when it has run so many tasks."""
+
+    def __init__(self, tasks: int) -> None:
+        self._left = tasks
+
+    def map(self, function: Any, tasks: Any) -> Any:
+        for task in tasks:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+            yield function(task)
+
+
+def collect_and_die(folder: str, tasks: int) -> None:
+    """Collect a run, and be killed after some of its response files."""
+    bk.collect(folder, engine=DyingEngine(tasks))

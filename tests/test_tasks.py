@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +48,17 @@ def test_a_task_that_ran_before_is_read_and_not_run_again(tmp_path: Path) -> Non
     bk.build([{"text": "x"}], SPECS[0], into=tmp_path / "run", engine=Watching())
     assert len(seen) == 1
     assert run_build.__module__ == "batchkit.tasks"  # importable where a worker runs it
+
+
+def test_what_another_cut_of_the_table_wrote_is_not_taken(tmp_path: Path) -> None:
+    class Interrupted:
+        def map(self, function: Any, tasks: Any) -> Any:
+            (task,) = tasks
+            function(task)
+            marker = task.staging / "done.json"
+            marker.write_bytes(marker.read_bytes().replace(b'"rows": 2', b'"rows": 1', 1))
+            return [function(task)]
+
+    rows = [{"text": "x"}, {"text": "y"}]
+    run = bk.build(rows, SPECS[0], into=tmp_path / "run", engine=Interrupted())
+    assert (run.shards.rows, run.shards.requests) == (2, 2)

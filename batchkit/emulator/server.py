@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import socket
 import threading
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from batchkit.emulator.errors import ApiError, Rpc
-from batchkit.emulator.exchange import Body, FileSlice, Reply, Request, Stream
+from batchkit.emulator.exchange import Body, FileSlice, OpenSlice, Reply, Request, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["Server"]
 
 _IDLE_SECONDS = 600.0
 _CLOSE_SECONDS = 10.0
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Server:
@@ -57,6 +59,10 @@ class Server:
             self._listener.shutdown()
         self._listener.server_close()
         self._listener.cut_connections()
+
+
+def _listed(reply: Reply) -> tuple[bytes | FileSlice | OpenSlice, ...]:
+    return () if isinstance(reply.pieces, Stream) else reply.pieces
 
 
 class _Listener(ThreadingHTTPServer):
@@ -111,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(reply)
         except ApiError as error:
             self._refuse(error)
+        except FileNotFoundError:  # it was deleted since the application answered
+            self._refuse(ApiError(Rpc.NOT_FOUND, "Requested entity was not found."))
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
@@ -119,7 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
     def _request(self) -> Request:
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            raise ApiError(Rpc.INVALID_ARGUMENT, "The URL of the request is malformed.") from None
         return Request(
             method="GET" if self.command == "HEAD" else self.command,
             path=address.path,
@@ -134,42 +145,51 @@ class _Handler(BaseHTTPRequestHandler):
         if encoding == "chunked":
             return None
         text = self.headers.get("Content-Length", "0")
-        if encoding != "identity" or not (text.isascii() and text.isdigit()):
+        if encoding != "identity" or not _LENGTH.fullmatch(text):
             raise ApiError(Rpc.INVALID_ARGUMENT, "The length of the request body is not known.")
         return int(text)
 
     def _send(self, reply: Reply) -> None:
-        body = reply.body
+        with contextlib.ExitStack() as opened:
+            # Before the head is sent: a file that is gone is not found.
+            streams = {
+                piece.path: opened.enter_context(piece.path.open("rb"))
+                for piece in _listed(reply)
+                if isinstance(piece, FileSlice)
+            }
+            self._send_head(reply)
+            for piece in _listed(reply) if self.command != "HEAD" else ():
+                if isinstance(piece, bytes):
+                    self.wfile.write(piece)
+                elif len(piece):
+                    file = streams[piece.path] if isinstance(piece, FileSlice) else piece.file
+                    self.wfile.flush()
+                    self.connection.sendfile(file, piece.start, len(piece))
+            if isinstance(reply.pieces, Stream) and self.command != "HEAD":
+                self._send_stream(reply.pieces)
+            self.wfile.flush()
+
+    def _send_head(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
-        if isinstance(body, Stream):
+        if isinstance(reply.pieces, Stream):
             self.send_header("Transfer-Encoding", "chunked")
         else:
-            length = len(body) if isinstance(body, bytes) else body.stop - body.start
-            self.send_header("Content-Length", str(length))
+            self.send_header("Content-Length", str(sum(map(len, reply.pieces))))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self._send_body(body)
-        self.wfile.flush()
 
-    def _send_body(self, body: bytes | FileSlice | Stream) -> None:
-        if isinstance(body, bytes):
-            self.wfile.write(body)
-        elif isinstance(body, Stream):
-            for piece in filter(None, body.pieces):
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            self.wfile.write(b"0\r\n\r\n")
-        elif body.stop > body.start:
-            self.wfile.flush()
-            self.connection.sendfile(body.file, body.start, body.stop - body.start)
+    def _send_stream(self, stream: Stream) -> None:
+        for piece in filter(None, stream.pieces):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _refuse(self, error: ApiError) -> None:
         """Answer a request whose body's end is not known: the connection cannot go on."""
         self.close_connection = True
-        self._send(Reply(error.http_status, error.body()))
+        self._send(Reply(error.http_status, (error.body(),)))
 
     def handle_expect_100(self) -> bool:
         """Ask for the body; the buffer must be flushed, or the client waits for it in vain."""
@@ -181,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         """What the HTTP parser refuses, in Google's form instead of HTML."""
         self.close_connection = True
         text = message or explain or HTTPStatus(code).phrase
-        self._send(Reply(code, ApiError(code, text).body()))
+        self._send(Reply(code, (ApiError(code, text).body(),)))
 
     def version_string(self) -> str:
         """The `Server` header."""

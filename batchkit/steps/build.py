@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from batchkit import durable
 from batchkit.display.live import shown
 from batchkit.draft import Choices, Draft
-from batchkit.engines import engine_named
+from batchkit.engines import check_done, engine_named
 from batchkit.errors import BadKeysError, RunChangedError, RunDirectoryError, SetupError
 from batchkit.events import Built, Said
 from batchkit.key import BAD_KEYS, BadKey, bad_keys, wire_keys
@@ -158,15 +158,17 @@ def _build(run: Run, spec: Spec, engine: Engine, tell: Progress) -> None:
     definition = run.definition
     _check_keys(run, definition)
     tasks = _tasks(run, definition, spec)
-    results: list[BuildResult] = []
+    results: dict[int, BuildResult] = {}
     rows = 0
     tell(Built(0, definition.table.rows, run.folder))
     for result in engine.map(run_build, tasks):
-        results.append(result)
-        rows += sum(shard.rows for shard in result.shards)
+        if result.number not in results:
+            rows += sum(shard.rows for shard in result.shards)
+        results[result.number] = result
         tell(Built(rows, definition.table.rows, run.folder))
+    check_done(len(results), len(tasks))
     _check_source(run, definition)
-    shards = finish_build(run, tasks, results)
+    shards = finish_build(run, tasks, list(results.values()))
     if shards.rejected:
         said = f"{shards.rejected:,} of {shards.rows:,} rows could not become requests"
         tell(Said(f"{said}: see {run.folder / 'rejected.jsonl'}", is_warning=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from batchkit import durable, jsonl
 from batchkit.collecting import Verdict
 from batchkit.display.live import shown
-from batchkit.engines import engine_named
+from batchkit.engines import check_done, engine_named
 from batchkit.events import Collected
 from batchkit.results import Results
 from batchkit.rundir import opened
@@ -61,7 +61,8 @@ def collect(
         tasks = _tasks(run)
         durable.make_folder(run.folder / "outcomes")
         for done, _ in enumerate(engine_named(engine).map(run_collect, tasks), start=1):
-            tell(Collected(done, len(tasks)))
+            tell(Collected(min(done, len(tasks)), len(tasks)))
+        check_done(sum(task.marker.exists() for task in tasks), len(tasks))
         results = Results(run, source)
         _strike_balance(run, results)
     return results
