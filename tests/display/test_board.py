@@ -107,6 +107,9 @@ def test_the_time_left_counts_what_was_done_since_waiting_began() -> None:
     assert "left" not in text(board)[-1]
     board.update(Polled("00000", 100, job(JobState.RUNNING, 60)))
     assert "60/100 requests, 0/1 jobs ended, about 0:04:00 left, 0:01:00 so far" in text(board)[-1]
+    board.began_waiting -= 30  # half a minute later, without another look
+    board.last_looked -= 30
+    assert "about 0:03:30 left, 0:01:30 so far" in text(board)[-1]
 
 
 @pytest.mark.parametrize(
