@@ -128,7 +128,7 @@ class Board:
         """
         least, most = _BAR_WIDTHS
         bar_width = min(most, max(least, (width - _NAME_WIDTH - _TEXT_WIDTH - 2) // 2))
-        room = width - _NAME_WIDTH - bar_width - 2
+        room = width - _NAME_WIDTH - bar_width - 3  # two gaps; old versions of rich pad the end
         above, below = self._steps_before(), self._steps_after(room, is_final=is_final)
         jobs = self._running(max(1, height - len(above) - len(below)))
         table = Table.grid(padding=(0, 1))
