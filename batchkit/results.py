@@ -149,10 +149,10 @@ def _pandas_frame(table: pa.Table, *, is_new: bool) -> Any:
         column["numpy_type"] = "object"
     plain = table.replace_schema_metadata({**metadata, b"pandas": jsonl.dumps(content)})
     frame = (plain if of_arrow else table).to_pandas()
-    for column in of_arrow:
+    for column in (c for c in of_arrow if c["name"] in frame.columns):
         frame[column["name"]] = pd.arrays.ArrowExtensionArray(table.column(column["name"]))
     for name in objects:
-        if frame[name].dtype != object:
+        if name in frame.columns and frame[name].dtype != object:
             frame[name] = pd.Series(table.column(name).to_pylist(), frame.index, object)
     return frame
 

@@ -6,13 +6,15 @@ import os
 import resource
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 import batchkit as bk
-from batchkit.durable import create_once, write_whole
+from batchkit.durable import create_once, whole_file, write_whole
+from batchkit.errors import RunHeldError
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
 from tests.driver import FORKS, drive
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _NOBODY = 65_534
 FULL = 28  # ENOSPC
+HELD = 16  # EBUSY
 _WRITERS = {
     "parquet": lambda rows, path: write_parquet(rows, path, may_replace=True),
     "csv": write_csv,
@@ -95,6 +98,15 @@ def write_over_and_over(path: str, name: str, times: int) -> None:
         write_whole(Path(path), (name * 20_000).encode())
 
 
+def write_slowly(path: str, ready: Any) -> None:
+    """Begin a file, say so, and end it when that is taken back."""
+    with whole_file(Path(path)) as file:
+        file.write(b"half")
+        ready.set()
+        while ready.is_set():
+            time.sleep(0.005)
+
+
 def fill_the_disk(folder: str) -> None:
     """Exit with 0 when no file can be written any more, in either way."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -115,6 +127,15 @@ def drive_with_small_files(table: str, target: str, service: tuple[str, str], mo
         drive(table, target, service)
     except OSError:
         os._exit(FULL)
+    os._exit(0)
+
+
+def drive_or_be_told(table: str, target: str, service: tuple[str, str]) -> None:
+    """Exit with HELD when another driver holds the run, and is named."""
+    try:
+        drive(table, target, service)
+    except RunHeldError as error:
+        os._exit(HELD if " pid " in error.holder else 1)
     os._exit(0)
 
 

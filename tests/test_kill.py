@@ -17,7 +17,7 @@ import pytest
 
 import batchkit as bk
 from batchkit.emulator import Emulator, serve
-from tests.disaster import FULL, drive_with_small_files, exit_code
+from tests.disaster import FULL, HELD, drive_or_be_told, drive_with_small_files, exit_code
 from tests.driver import FORKS, drive
 
 if TYPE_CHECKING:
@@ -111,6 +111,22 @@ def test_killed_before_the_reply_to_any_effect(
         victims.append(process.pid)
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
+        finish(emulator, table, target)
+
+
+@pytest.mark.parametrize("target", ["inline", "file"])
+def test_of_two_drivers_at_once_one_is_told_of_the_other_and_nothing_is_paid_twice(
+    table: Path, target: str
+) -> None:
+    with serve(job_seconds=0.2) as emulator:
+        arguments = (str(table), target, (emulator.url, emulator.api_key))
+        both = [FORKS.Process(target=drive_or_be_told, args=arguments) for _ in range(2)]
+        for process in both:
+            process.start()
+        for process in both:
+            process.join(60)
+        assert {process.exitcode for process in both} <= {0, HELD}
+        assert set(emulator.stats()["requests"].values()) <= {1}
         finish(emulator, table, target)
 
 

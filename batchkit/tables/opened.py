@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -59,8 +60,13 @@ def open_table(table: TableLike, text_columns: Collection[str] = ()) -> TableStr
 
 def _check_kept(field: pa.Field, description: str) -> None:
     """Raise TableError for a type that cannot be written down and read again."""
+    schema = pa.schema([field])
     try:
-        ipc.read_schema(pa.schema([field]).serialize())
+        ipc.read_schema(schema.serialize())
+        with io.BytesIO() as file:
+            with ipc.new_file(file, schema) as writer:
+                writer.write_batch(pa.record_batch([pa.nulls(1, field.type)], schema=schema))
+            ipc.open_file(file).get_batch(0)
     except (TypeError, ValueError, pa.ArrowException) as error:
         message = (
             f"column {field.name!r} of the {description} is of a type that cannot be kept "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -63,14 +63,17 @@ def _check_free(target: Path, *, may_replace: bool) -> None:
 
 def _write_folder(rows: pa.RecordBatchReader, target: Path) -> None:
     """Write the files beside the target, and put them there when all are whole."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".results-", suffix=".tmp") as name:
-        whole = Path(name) / "whole"
-        whole.mkdir()
+    work = target.with_name(durable.temporary_name(target.name))
+    whole = work / "whole"
+    try:
+        whole.mkdir(parents=True)
         _write_parts(rows, whole)
         if target.exists():
-            target.rename(Path(name) / "before")
+            target.rename(work / "before")
         whole.rename(target)
         durable.sync_folder(target.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_parts(rows: pa.RecordBatchReader, folder: Path) -> None:

@@ -210,8 +210,9 @@ def test_a_typing_error_in_a_column_is_answered_with_the_nearest(say: Command) -
     model = ("--model", "gemini-3.8-flash")
     said = say("build", "reviews.csv", *model, "--prompt", "{txt}")
     assert (said.code, "did you mean {text}?" in said.error) == (1, True)
-    said = say("build", "reviews.csv", *model, "--prompt", "{text}", "--key", "idd")
-    assert (said.code, "the columns are id, text" in said.error) == (1, True)
+    for option in (("--key", "txt"), ("--carry", "Text")):
+        said = say("build", "reviews.csv", *model, "--prompt", "{text}", *option)
+        assert (said.code, "did you mean 'text'?" in said.error) == (1, True)
 
 
 @pytest.mark.parametrize("table", ["none.csv", "none.parquet", "none.jsonl", "none/*.parquet"])
