@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bqemulator.api.routes.tables import _parse_schema_fields
+from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.models import TableSchema
 from bqemulator.storage.sql_identifiers import quoted_table_ref
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from .places import Places
 
-__all__ = ["amend_catalog", "amend_names"]
+__all__ = ["amend_catalog", "amend_names", "refresh"]
 
 _ROUTES = "bqemulator.api.routes.tables"
 
@@ -28,6 +29,19 @@ _ROUTES = "bqemulator.api.routes.tables"
 def amend_names() -> None:
     """Name things in errors as BigQuery does: `Not found: Table project:dataset.table`."""
     replace("bqemulator.domain.errors:ResourceRef", "format", lambda _: _named)
+
+
+def refresh(ctx: AppContext, project: str, dataset: str, table: str) -> None:
+    """Have the catalog know what a statement made of a table: its columns and its rows."""
+    known = ctx.catalog.get_table(project, dataset, table)
+    if known is None or known.table_type != "TABLE":
+        return
+    ref = quoted_table_ref(project, dataset, table)
+    fields = {field.name: field for field in known.schema_.fields}
+    found = ddl_sync._introspect_schema(project, dataset, table, ctx).fields  # noqa: SLF001
+    schema = TableSchema(fields=tuple(fields.get(field.name, field) for field in found))
+    rows = ctx.engine.execute(f"SELECT count(*) FROM {ref}").fetchall()[0][0]
+    ctx.catalog.update_table(known.model_copy(update={"schema_": schema, "num_rows": rows}))
 
 
 def amend_catalog(places: Places) -> None:

@@ -36,11 +36,7 @@ _SAMPLED_ROWS = 100
 
 
 class Rows:
-    """The rows of tables, those without a name too.
-
-    All is done on the event loop, as in the other services: bqemulator lists rows in threads, and
-    DuckDB's one connection refuses two at a time.
-    """
+    """The rows of tables, those without a name too."""
 
     def __init__(self, ctx: AppContext, results: Results) -> None:
         self._ctx = ctx

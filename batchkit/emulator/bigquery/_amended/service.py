@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from .catalog import amend_catalog, amend_names
 from .destinations import Destinations
+from .dialect import amend_dialect
 from .job import http_error
 from .jobs import Jobs
 from .loads import Loads
@@ -40,6 +41,9 @@ _INSIDE = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/.+")
 def amend(objects: Objects) -> None:
     """Have the next server that is started be ours."""
     amend_names()
+    amend_dialect()
+    # DuckDB's one connection refuses two at a time; all else is on the event loop already.
+    replace("fastapi.routing", "run_in_threadpool", lambda _: _on_the_loop)
     # It is downloaded, and is needed for geography only.
     replace("bqemulator.storage.engine:DuckDBEngine", "_load_spatial", lambda _: _without_spatial)
     replace(_EXECUTOR, "_resolve_uri", lambda _: _path_for(objects))
@@ -74,6 +78,10 @@ def _amended(
         return _InsideDatasets(app, places)
 
     return amended
+
+
+async def _on_the_loop(function: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
+    return function(*given, **named)
 
 
 def _without_spatial(_engine: Any) -> None:
