@@ -36,7 +36,11 @@ _SAMPLED_ROWS = 100
 
 
 class Rows:
-    """The rows of tables, those without a name too."""
+    """The rows of tables, those without a name too.
+
+    They are listed on the event loop, where all else is done: bqemulator lists them in threads, and
+    DuckDB's one connection refuses two at a time.
+    """
 
     def __init__(self, ctx: AppContext, results: Results) -> None:
         self._ctx = ctx

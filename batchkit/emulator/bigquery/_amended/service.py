@@ -42,8 +42,6 @@ def amend(objects: Objects) -> None:
     """Have the next server that is started be ours."""
     amend_names()
     amend_dialect()
-    # DuckDB's one connection refuses two at a time; all else is on the event loop already.
-    replace("fastapi.routing", "run_in_threadpool", lambda _: _on_the_loop)
     # It is downloaded, and is needed for geography only.
     replace("bqemulator.storage.engine:DuckDBEngine", "_load_spatial", lambda _: _without_spatial)
     replace(_EXECUTOR, "_resolve_uri", lambda _: _path_for(objects))
@@ -78,10 +76,6 @@ def _amended(
         return _InsideDatasets(app, places)
 
     return amended
-
-
-async def _on_the_loop(function: Callable[..., Any], /, *given: Any, **named: Any) -> Any:
-    return function(*given, **named)
 
 
 def _without_spatial(_engine: Any) -> None:
