@@ -65,7 +65,7 @@ def _amended(
         }
         jobs = Jobs(ctx, places, results, runners)
         amend_uploads(jobs, loads)
-        amend_catalog(places)
+        amend_catalog(ctx, places)
         amend_reading(results)
         app.router.routes[:0] = [
             *jobs.routes(),

@@ -76,3 +76,12 @@ def test_a_table_knows_what_statements_made_of_it(bigquery: Warehouse) -> None:
     assert fields == [("x", "INTEGER", "REQUIRED"), ("j", "JSON", "NULLABLE")]
     assert table.num_rows == 1
     assert bigquery.rows() == [{"x": 2, "j": None}]
+
+
+def test_a_column_may_be_added(bigquery: Warehouse) -> None:
+    bigquery.load([{"x": 1}], schema=[SchemaField("x", "INTEGER")])
+    table = bigquery.client.get_table(bigquery.table())
+    table.schema = [*table.schema, SchemaField("v", "FLOAT64", "REPEATED")]
+    bigquery.client.update_table(table, ["schema"])
+    assert bigquery.rows() == [{"x": 1, "v": []}]
+    assert bigquery.ask(f"SELECT x, v FROM {bigquery.sql()}") == [{"x": 1, "v": []}]
