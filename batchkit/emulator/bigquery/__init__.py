@@ -7,7 +7,7 @@
 bqemulator (https://github.com/jjviscomi/bqemulator) is not a dependency: it needs older libraries
 than the rest, so it lives in an environment of its own, and is found through `python=`, in this
 environment or on the PATH. What `_amended` changes in it, and what it still answers wrongly, is in
-docs/emulator.md.
+docs/emulator-bigquery.md.
 
 `_amended` is run by that other interpreter, as `python -m _amended` in this folder: it imports
 bqemulator and nothing of batchkit.

@@ -21,7 +21,9 @@ from tests.warehouse import Warehouse
 if TYPE_CHECKING:
     from batchkit.emulator.bigquery import BigQuery
 
-PROJECT = Path(__file__).parent.parent.parent / "bigquery" / "pyproject.toml"
+ROOT = Path(__file__).parents[3]
+PROJECT = ROOT / "tests" / "bigquery" / "pyproject.toml"
+PAGE = ROOT / "docs" / "emulator-bigquery.md"
 # Prints where it answers, and waits to be killed.
 STARTER = """
 import sys, time
@@ -120,3 +122,4 @@ def test_what_to_install_is_what_the_tests_run() -> None:
     wanted = [word for word in INSTALL.split() if "==" in word or word == "numpy"]
     pinned = [name.partition(">=")[0] for name in project["project"]["dependencies"]]
     assert wanted == pinned
+    assert INSTALL in PAGE.read_text(encoding="utf-8")

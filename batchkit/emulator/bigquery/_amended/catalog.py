@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bqemulator.api.routes.tables import _parse_schema_fields
+from bqemulator.api.routes.tables import _field_to_rest, _parse_schema_fields
+from bqemulator.catalog import ddl_sync
 from bqemulator.catalog.models import TableSchema
 from bqemulator.storage.sql_identifiers import quoted_table_ref
 
-from .fields import duckdb_type, fields_of, legacy
+from .fields import duckdb_type, fields_of, legacy, quoted
 from .replacement import replace
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from .places import Places
 
-__all__ = ["amend_catalog", "amend_names"]
+__all__ = ["amend_catalog", "amend_names", "refresh"]
 
 _ROUTES = "bqemulator.api.routes.tables"
 
@@ -30,8 +31,21 @@ def amend_names() -> None:
     replace("bqemulator.domain.errors:ResourceRef", "format", lambda _: _named)
 
 
-def amend_catalog(places: Places) -> None:
-    """Have tables say where they lie, when they expire, and what their columns are."""
+def refresh(ctx: AppContext, project: str, dataset: str, table: str) -> None:
+    """Have the catalog know what a statement made of a table: its columns and its rows."""
+    known = ctx.catalog.get_table(project, dataset, table)
+    if known is None or known.table_type != "TABLE":
+        return
+    ref = quoted_table_ref(project, dataset, table)
+    fields = {field.name: field for field in known.schema_.fields}
+    found = ddl_sync._introspect_schema(project, dataset, table, ctx).fields  # noqa: SLF001
+    schema = TableSchema(fields=tuple(fields.get(field.name, field) for field in found))
+    rows = ctx.engine.execute(f"SELECT count(*) FROM {ref}").fetchall()[0][0]
+    ctx.catalog.update_table(known.model_copy(update={"schema_": schema, "num_rows": rows}))
+
+
+def amend_catalog(ctx: AppContext, places: Places) -> None:
+    """Have tables say where they lie, when they expire, and have the columns that they say."""
 
     def with_place(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         def described(table: TableMeta) -> dict[str, Any]:
@@ -43,7 +57,17 @@ def amend_catalog(places: Places) -> None:
         return described
 
     replace(_ROUTES, "_table_to_rest", with_place)
-    replace(_ROUTES, "_rest_to_table_meta", _with_expiration)
+
+    def with_columns(parse: Callable[..., TableMeta]) -> Callable[..., TableMeta]:
+        def parsed(project: str, dataset: str, body: dict[str, Any], *known: Any) -> TableMeta:
+            table = parse(project, dataset, body, *known)
+            existing: TableMeta | None = known[1] if len(known) > 1 else None
+            _add_columns(ctx, table, existing)
+            return table.model_copy(update={"expiration_time": _expiration(body, existing)})
+
+        return parsed
+
+    replace(_ROUTES, "_rest_to_table_meta", with_columns)
     replace(_ROUTES, "_parse_schema_fields", _with_legacy_names)
     replace(_ROUTES, "bq_schema_to_duckdb_columns", lambda _: _columns)
     replace("bqemulator.catalog.ddl_sync", "_introspect_schema", _with_json)
@@ -55,17 +79,23 @@ def _named(resource: Any) -> str:
     return f"{resource.kind.capitalize()} {resource.project_id}{dataset}{inner}"
 
 
-def _with_expiration(parse: Callable[..., TableMeta]) -> Callable[..., TableMeta]:
-    def parsed(project: str, dataset: str, body: dict[str, Any], *known: Any) -> TableMeta:
-        table = parse(project, dataset, body, *known)
-        existing: TableMeta | None = known[1] if len(known) > 1 else None
-        moment = existing.expiration_time if existing else None
-        if "expirationTime" in body:
-            said = body["expirationTime"]
-            moment = datetime.fromtimestamp(int(said) / 1000, UTC) if said else None
-        return table.model_copy(update={"expiration_time": moment})
+def _add_columns(ctx: AppContext, table: TableMeta, existing: TableMeta | None) -> None:
+    """Give a table that is updated the columns that its new schema adds."""
+    if existing is None or existing.table_type != "TABLE":
+        return
+    ref = quoted_table_ref(table.project_id, table.dataset_id, table.table_id)
+    known = {field.name for field in existing.schema_.fields}
+    for field in table.schema_.fields:
+        if field.name not in known:
+            column = f"{quoted(field.name)} {duckdb_type(_field_to_rest(field))}"
+            ctx.engine.execute(f"ALTER TABLE {ref} ADD COLUMN IF NOT EXISTS {column}")
 
-    return parsed
+
+def _expiration(body: dict[str, Any], existing: TableMeta | None) -> datetime | None:
+    if "expirationTime" not in body:
+        return existing.expiration_time if existing else None
+    said = body["expirationTime"]
+    return datetime.fromtimestamp(int(said) / 1000, UTC) if said else None
 
 
 def _with_legacy_names(parse: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from .parts import items, part
 from .refusals import refuse_missing
+from .statements import tables_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,15 +60,5 @@ def _datasets(project: str, configuration: Mapping[str, Any]) -> Iterator[tuple[
             for table in items(part(configuration, kind), name):
                 if table.get("datasetId"):
                     yield table.get("projectId") or project, table["datasetId"]
-    yield from _datasets_in(part(configuration, "query").get("query") or "", project)
-
-
-def _datasets_in(sql: str, project: str) -> Iterator[tuple[str, str]]:
-    try:
-        trees = sqlglot.parse(sql, read="bigquery")
-    except SqlglotError:
-        return  # running it says what is wrong with it
-    for tree in trees:
-        for table in tree.find_all(exp.Table) if tree else ():
-            if table.db:
-                yield table.catalog or project, table.db
+    for owner, dataset, _ in tables_in(part(configuration, "query").get("query") or "", project):
+        yield owner, dataset

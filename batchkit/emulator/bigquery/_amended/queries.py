@@ -5,19 +5,19 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import sqlglot
 from bqemulator.api.routes.jobs import _handle_query_job
 from bqemulator.jobs.executor import JOB_RESULTS, JOB_SCHEMAS
 from bqemulator.row_access.identity import CallerIdentity
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
+from .catalog import refresh
 from .destinations import Destination
+from .dialect import without_escapes
 from .fields import legacy, quoted
 from .job import Outcome
 from .parts import part
 from .refusals import refuse_query
 from .sources import Source
+from .statements import kind_of, tables_in
 
 if TYPE_CHECKING:
     from bqemulator.api.dependencies import AppContext
@@ -53,9 +53,12 @@ class Queries:
         asked = job.section
         to = Destination.of(job.project, asked, "WRITE_EMPTY") if _has_table(asked) else None
         if to is not None:
-            _check_gives_rows(asked.get("query", ""))
+            kind = kind_of(asked.get("query", ""))
+            if kind in {"DDL", "DML"}:
+                refuse_query(f"Cannot set destination table in jobs with {kind} statements")
             self._destinations.check_dataset(to.project, to.dataset)
         query = {name: value for name, value in asked.items() if name not in _OURS}
+        query["query"] = without_escapes(asked.get("query", ""))
         dry_run = bool(job.configuration.get("dryRun"))
         # A dry run leaves a job behind, which is none.
         name = f"dry_{uuid.uuid4().hex}" if dry_run else job.id
@@ -75,6 +78,9 @@ class Queries:
             return Outcome(meta.statistics, meta.error_result)
         if to is not None:
             await self._put(job.id, to)
+        elif meta.statistics["query"].get("statementType") != "SELECT":
+            for table in tables_in(query["query"], job.project):
+                refresh(self._ctx, *table)
         return Outcome(meta.statistics, None, self._destination(job, asked, meta))
 
     def _destination(self, job: Job, asked: dict[str, Any], meta: Any) -> dict[str, Any]:
@@ -103,14 +109,3 @@ class Queries:
 
 def _has_table(section: dict[str, Any]) -> bool:
     return "tableId" in part(section, "destinationTable")
-
-
-def _check_gives_rows(sql: str) -> None:
-    """Only a statement that gives rows may have a table for them."""
-    try:
-        trees = sqlglot.parse(sql, read="bigquery")
-    except SqlglotError:
-        return  # running it says what is wrong with it
-    if len(trees) == 1 and not isinstance(trees[0], exp.Query):
-        kind = "DDL" if isinstance(trees[0], exp.Create | exp.Drop | exp.Alter) else "DML"
-        refuse_query(f"Cannot set destination table in jobs with {kind} statements")

@@ -38,7 +38,7 @@ _SAMPLED_ROWS = 100
 class Rows:
     """The rows of tables, those without a name too.
 
-    All is done on the event loop, as in the other services: bqemulator lists rows in threads, and
+    They are listed on the event loop, where all else is done: bqemulator lists them in threads, and
     DuckDB's one connection refuses two at a time.
     """
 

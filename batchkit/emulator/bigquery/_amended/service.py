@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from .catalog import amend_catalog, amend_names
 from .destinations import Destinations
+from .dialect import amend_dialect
 from .job import http_error
 from .jobs import Jobs
 from .loads import Loads
@@ -40,6 +41,7 @@ _INSIDE = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/.+")
 def amend(objects: Objects) -> None:
     """Have the next server that is started be ours."""
     amend_names()
+    amend_dialect()
     # It is downloaded, and is needed for geography only.
     replace("bqemulator.storage.engine:DuckDBEngine", "_load_spatial", lambda _: _without_spatial)
     replace(_EXECUTOR, "_resolve_uri", lambda _: _path_for(objects))
@@ -63,7 +65,7 @@ def _amended(
         }
         jobs = Jobs(ctx, places, results, runners)
         amend_uploads(jobs, loads)
-        amend_catalog(places)
+        amend_catalog(ctx, places)
         amend_reading(results)
         app.router.routes[:0] = [
             *jobs.routes(),

@@ -63,3 +63,25 @@ def test_a_table_as_it_was_can_be_asked(bigquery: Warehouse) -> None:
     bigquery.load([{"x": 2}], schema=[SchemaField("x", "INTEGER")])
     past = f"SELECT x FROM {bigquery.sql()} FOR SYSTEM_TIME AS OF TIMESTAMP '{moment}'"
     assert bigquery.ask(past) == [{"x": 1}]
+
+
+def test_a_table_knows_what_statements_made_of_it(bigquery: Warehouse) -> None:
+    bigquery.ask(f"CREATE TABLE {bigquery.sql()} (x INT64 NOT NULL)")
+    bigquery.ask(f"INSERT INTO {bigquery.sql()} VALUES (1), (2)")
+    assert bigquery.client.get_table(bigquery.table()).num_rows == 2
+    bigquery.ask(f"ALTER TABLE {bigquery.sql()} ADD COLUMN j JSON")
+    bigquery.ask(f"DELETE FROM {bigquery.sql()} WHERE x = 1")
+    table = bigquery.client.get_table(bigquery.table())
+    fields = [(field.name, field.field_type, field.mode) for field in table.schema]
+    assert fields == [("x", "INTEGER", "REQUIRED"), ("j", "JSON", "NULLABLE")]
+    assert table.num_rows == 1
+    assert bigquery.rows() == [{"x": 2, "j": None}]
+
+
+def test_a_column_may_be_added(bigquery: Warehouse) -> None:
+    bigquery.load([{"x": 1}], schema=[SchemaField("x", "INTEGER")])
+    table = bigquery.client.get_table(bigquery.table())
+    table.schema = [*table.schema, SchemaField("v", "FLOAT64", "REPEATED")]
+    bigquery.client.update_table(table, ["schema"])
+    assert bigquery.rows() == [{"x": 1, "v": []}]
+    assert bigquery.ask(f"SELECT x, v FROM {bigquery.sql()}") == [{"x": 1, "v": []}]

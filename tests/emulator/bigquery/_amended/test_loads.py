@@ -128,7 +128,10 @@ def test_a_load_that_fails_leaves_the_table_as_it_was(bigquery: Warehouse) -> No
         bigquery.load([{"x": 2}, {"x": "b"}], schema=[X], write_disposition="WRITE_TRUNCATE")
     with pytest.raises(BadRequest):
         bigquery.load([{"x": 3}, {"x": "b"}], schema=[X])
+    with pytest.raises(BadRequest, match="null element"):
+        load_parquet(bigquery, pa.table({"x": [[4, None]]}), write_disposition="WRITE_TRUNCATE")
     assert bigquery.rows() == [{"x": 1}]
+    assert bigquery.ask(f"SELECT * FROM {bigquery.sql()}") == [{"x": 1}]
 
 
 def test_a_load_appends_and_counts_its_own_rows(bigquery: Warehouse) -> None:

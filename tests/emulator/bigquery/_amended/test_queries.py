@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud.bigquery import QueryJobConfig, TimePartitioning
 
@@ -141,12 +142,23 @@ def test_a_query_that_waits_gives_rows_in_pages(bigquery: Warehouse) -> None:
     assert found.total_rows == 25
 
 
+def test_no_rows_are_given_to_who_asks_for_none(bigquery: Warehouse) -> None:
+    """Google's client takes `rows` for the first page, whatever it asked for."""
+    job = bigquery.client.query("SELECT 1 AS x")
+    url = f"{bigquery.server.rest_url}/bigquery/v2/projects/{bigquery.project}/queries/{job.job_id}"
+    said = requests.get(url, {"maxResults": 0}, timeout=10).json()
+    assert "rows" not in said
+    assert said["totalRows"] == "1"
+
+
 def test_a_dry_run_gives_a_schema_and_leaves_no_job(bigquery: Warehouse) -> None:
     config = QueryJobConfig(dry_run=True)
+    before = [job.job_id for job in bigquery.client.list_jobs(max_results=3)]
     job = bigquery.client.query("SELECT 1 AS x", job_id="dry", job_config=config, job_retry=None)
     assert [field.name for field in job.schema] == ["x"]
     with pytest.raises(NotFound):
         bigquery.client.get_job("dry")
+    assert [job.job_id for job in bigquery.client.list_jobs(max_results=3)] == before
 
 
 def test_rows_without_a_table_are_in_an_anonymous_one(bigquery: Warehouse) -> None:
