@@ -23,7 +23,9 @@ _MEDIA = (
     "executableCode",
     "codeExecutionResult",
     "functionResponse",
+    "audioTranscription",
 )
+_DIGITS = 19  # of the largest int64
 
 
 def decode_answer(answer: Any) -> Response:
@@ -32,7 +34,10 @@ def decode_answer(answer: Any) -> Response:
         return Response(None, "empty", error_message="the line has neither response nor error")
     if not jsonl.is_object(answer):
         return _malformed("the response is not an object")
-    decoded = _embedding(answer) if "embedding" in answer else _generated(answer)
+    embedding = answer.get("embedding")
+    decoded = _generated(answer) if embedding is None else _embedding(embedding)
+    if embedding is not None and answer.get("truncated") is True:
+        decoded = replace(decoded, notes=("text was longer than the model reads",))
     return _with_usage(decoded, answer)
 
 
@@ -40,30 +45,33 @@ def _malformed(reason: str) -> Response:
     return Response(None, "malformed", error_message=reason)
 
 
-def _embedding(answer: dict[str, Any]) -> Response:
-    embedding = answer["embedding"]
+def _embedding(embedding: Any) -> Response:
     values = embedding.get("values") if jsonl.is_object(embedding) else None
-    if values is None:
+    if values is None or values == []:
         return Response(None, "empty", error_message="the embedding has no values")
     try:
-        vector: NDArray[np.float32] = np.array(values, dtype=np.float32)
-    except (TypeError, ValueError):
+        numbers = np.array(values)
+    except ValueError:  # lists of several lengths
         return _malformed("the embedding is not a list of numbers")
-    if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():
+    if numbers.ndim != 1 or numbers.dtype.kind not in "fiu":
+        return _malformed("the embedding is not a list of numbers")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        vector: NDArray[np.float32] = numbers.astype(np.float32)
+    if not np.isfinite(vector).all():
         return _malformed("the embedding is not a list of finite numbers")
-    notes = ("text was longer than the model reads",) if answer.get("truncated") is True else ()
-    return Response(None, "ok", embedding=vector, notes=notes)
+    return Response(None, "ok", embedding=vector)
 
 
 def _generated(answer: dict[str, Any]) -> Response:
-    candidates = answer.get("candidates")
-    if not candidates:
-        return _without_candidate(answer.get("promptFeedback"))
+    candidates: Any = answer.get("candidates") or []
     if not jsonl.is_list(candidates) or not all(jsonl.is_object(c) for c in candidates):
         return _malformed("candidates are not a list of objects")
+    if not candidates:
+        said = Response(None, "empty", error_message="the response has no candidate")
+        return _unless_blocked(said, answer.get("promptFeedback"))
     notes = (f"candidates: {len(candidates)}",) if len(candidates) > 1 else ()
-    first = min(candidates, key=_index)
-    return _candidate(first, notes)
+    said = _candidate(min(candidates, key=_index), notes)
+    return said if said.status != "empty" else _unless_blocked(said, answer.get("promptFeedback"))
 
 
 def _index(candidate: dict[str, Any]) -> int:
@@ -71,37 +79,33 @@ def _index(candidate: dict[str, Any]) -> int:
     return index if isinstance(index, int) else 0
 
 
-def _without_candidate(feedback: Any) -> Response:
+def _unless_blocked(response: Response, feedback: Any) -> Response:
+    """Nothing was answered because the prompt was blocked, if that is what the feedback says."""
     reason = feedback.get("blockReason") if jsonl.is_object(feedback) else None
     if not reason:
-        return Response(None, "empty", error_message="the response has no candidate")
+        return response
     said = feedback.get("blockReasonMessage") or "the prompt was blocked"
-    return Response(None, "blocked", error_code=str(reason), error_message=str(said))
+    return replace(response, status="blocked", error_code=str(reason), error_message=str(said))
 
 
 def _candidate(candidate: dict[str, Any], notes: tuple[str, ...]) -> Response:
     text, usable = _parts(candidate.get("content"))
-    reason = candidate.get("finishReason")
-    message = candidate.get("finishMessage")
+    reason, message = candidate.get("finishReason"), candidate.get("finishMessage")
     response = Response(
         None,
-        "ok",
+        finish_status(str(reason)) if reason else "ok",
         text=text,
         finish_reason=str(reason) if reason else None,
         error_message=str(message) if message else None,
-        notes=notes,
+        notes=notes if reason or not usable else (*notes, "the service gave no finish reason"),
     )
-    if reason is None:
-        if not usable:
-            return replace(response, status="empty")
-        return replace(response, notes=(*notes, "the service gave no finish reason"))
-    status = finish_status(str(reason))
-    if status == "ok" and not usable:
-        return replace(response, status="empty")
-    if status in {"error", "blocked", "malformed"}:
+    if response.status == "ok" and not usable:
+        said = response.error_message or "the candidate has no usable part"
+        return replace(response, status="empty", error_message=said)
+    if response.status in {"error", "blocked", "malformed"}:
         said = response.error_message or f"the model stopped: {reason}"
-        return replace(response, status=status, error_code=str(reason), error_message=said)
-    return replace(response, status=status)
+        return replace(response, error_code=str(reason), error_message=said)
+    return response
 
 
 def _parts(content: Any) -> tuple[str | None, bool]:
@@ -111,7 +115,10 @@ def _parts(content: Any) -> tuple[str | None, bool]:
     objects = [part for part in listed if jsonl.is_object(part) and part.get("thought") is not True]
     texts = [part["text"] for part in objects if isinstance(part.get("text"), str)]
     text = "".join(texts) or None
-    usable = text is not None or any(name in part for part in objects for name in _MEDIA)
+    # A service may pad a part with nulls for the fields it has not.
+    usable = text is not None or any(
+        part.get(name) is not None for part in objects for name in _MEDIA
+    )
     return text, usable
 
 
@@ -119,24 +126,23 @@ def _with_usage(response: Response, answer: dict[str, Any]) -> Response:
     usage = answer.get("usageMetadata")
     counts = usage if jsonl.is_object(usage) else {}
     version = answer.get("modelVersion")
-    prompt = _count(counts.get("promptTokenCount", answer.get("tokenCount")))
+    tokens = _count(answer.get("tokenCount"))  # of the text embedded
+    prompt, total = _count(counts.get("promptTokenCount")), _count(counts.get("totalTokenCount"))
     return replace(
         response,
-        prompt_tokens=prompt,
+        prompt_tokens=tokens if prompt is None else prompt,
         output_tokens=_count(counts.get("candidatesTokenCount")),
         thoughts_tokens=_count(counts.get("thoughtsTokenCount")),
         cached_tokens=_count(counts.get("cachedContentTokenCount")),
-        total_tokens=_count(counts.get("totalTokenCount", answer.get("tokenCount"))),
+        total_tokens=tokens if total is None else total,
         model_version=version if isinstance(version, str) else None,
     )
 
 
 def _count(value: Any) -> int | None:
     """A token count, which comes as a number or, int64 in proto JSON, as text."""
-    if isinstance(value, bool):
+    is_digits = isinstance(value, str) and value.isascii() and value.isdigit()
+    number: Any = int(value) if is_digits and len(value) <= _DIGITS else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
         return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    return None
+    return int(number) if 0 <= number < 2**63 and number == int(number) else None

@@ -7,6 +7,7 @@ Equal hashes mean the same request; the version is stored with the hash.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any
 
 from batchkit import jsonl
@@ -21,7 +22,8 @@ __all__ = ["HASH_VERSION", "LABEL", "canonical_request", "request_hash", "value_
 HASH_VERSION = 1
 # The label that carries our row through Vertex; it is no part of what was asked.
 LABEL = "batchkit"
-_EXACT_INTEGER = 2**53
+_INT64_LIMIT = 2**63
+_INT64 = re.compile(r"-?[0-9]{1,19}")
 
 
 def request_hash(body: Mapping[str, Any], table: FieldTable, request_type: str) -> str:
@@ -41,10 +43,9 @@ def canonical_request(body: Mapping[str, Any], table: FieldTable, request_type: 
     """
     plain = _message(body, table, request_type)
     labels = plain.get("labels")
-    if jsonl.is_object(labels) and LABEL in labels:
-        kept = {name: value for name, value in labels.items() if name != LABEL}
-        plain["labels"] = kept
-        if not kept:
+    if jsonl.is_object(labels):
+        plain["labels"] = {name: value for name, value in labels.items() if name != LABEL}
+        if not plain["labels"]:
             del plain["labels"]
     return plain
 
@@ -67,15 +68,16 @@ def _typed(value: Any, table: FieldTable, field_type: Any) -> Any:
     if jsonl.is_list(field_type):
         items = value if jsonl.is_list(value) else [value]
         return [_typed(item, table, field_type[0]) for item in items]
-    if field_type == "int64" and isinstance(value, str) and value.lstrip("-").isdigit():
-        return int(value)
+    if field_type == "int64" and isinstance(value, str) and _INT64.fullmatch(value):
+        number = int(value)
+        return number if -_INT64_LIMIT <= number < _INT64_LIMIT else value
     if jsonl.is_object(value) and field_type != "Schema" and table.message(field_type):
         return _message(value, table, field_type)
     return _user_value(value)
 
 
 def _user_value(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_INTEGER:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _INT64_LIMIT:
         return int(value)
     if jsonl.is_object(value):
         return {name: _user_value(item) for name, item in value.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
@@ -37,7 +37,6 @@ _CHUNK_BYTES = 8_000_000
 _CHUNK_LINES = 4_096
 _RANGE_ROWS = 16_384
 _RANGE_BYTES = 64_000_000
-_WIDEST_VECTOR = 3_072
 _ASIDE: Mapping[Placement, str] = MappingProxyType(
     {"unknown": "no row has this key", "unkeyed": "the line carries no key"}
 )
@@ -75,13 +74,14 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     quarantine = outcomes.with_suffix(".quarantine.jsonl")
     with ExitStack() as stack:
         aside = stack.enter_context(whole_file(quarantine))
-        width = _range_rows(definition.spec)
+        width = _range_rows(len(asked.keys), responses)
         sorter = stack.enter_context(OutcomeSorter(schema, len(asked.keys), width, outcomes.parent))
         for batch in collection.batches(verdict, aside):
             sorter.add(batch)
         statuses = _write(outcomes, sorter, asked.rows, schema)
-    if quarantine.stat().st_size == 0:
-        quarantine.unlink()
+    with suppress(FileNotFoundError):  # another worker with the same task was faster
+        if quarantine.stat().st_size == 0:
+            quarantine.unlink()
     return {"lines": dict(collection.join.counts), "statuses": dict(statuses)}
 
 
@@ -91,11 +91,10 @@ def _asked(path: Path) -> _Asked:
     return _Asked(table.column("row").to_numpy(), table.column("wire_key").to_pylist())
 
 
-def _range_rows(spec: Spec) -> int:
-    if "embedding" not in spec.answers:
-        return _RANGE_ROWS
-    dimensions = getattr(spec, "dimensions", None) or _WIDEST_VECTOR
-    return min(_RANGE_ROWS, _RANGE_BYTES // (4 * dimensions))
+def _range_rows(rows: int, responses: Path) -> int:
+    """How many rows are sorted at once: as many as have about 64 MB of responses."""
+    size = responses.stat().st_size if responses.exists() else 0
+    return max(1, min(_RANGE_ROWS, _RANGE_BYTES * rows // max(size, 1)))
 
 
 def _write(
@@ -159,6 +158,8 @@ class _Collection:
             if placement == "joined":
                 positions.append(position)
                 responses.append(response)
+            elif placement == "unkeyed" and response.status == "malformed":
+                self._set_aside(aside, numbered, response, str(response.error_message))
             elif placement in _ASIDE:
                 self._set_aside(aside, numbered, response, _ASIDE[placement])
         return self._batch(positions, responses)
@@ -179,7 +180,7 @@ class _Collection:
             "file": f"responses/{self._responses.name}",
             "line": numbered[0],
             "key": response.key,
-            "reason": response.error_message if response.status == "malformed" else reason,
+            "reason": reason,
             "text": numbered[1].decode(errors="replace"),
         }
         aside.write(jsonl.dumps(entry) + b"\n")
@@ -216,10 +217,10 @@ def _chunks(file: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
 
 def _fitted(response: Response, spec: Spec) -> tuple[Response, Any]:
     """The response held against what was asked, and its answer by schema."""
-    wanted = getattr(spec, "dimensions", None)
-    vector = response.embedding
-    if wanted and vector is not None and len(vector) != wanted:
-        reason = f"the vector has {len(vector)} values, {wanted} were asked for"
+    if response.status not in {"ok", "truncated"}:
+        return response, None
+    reason = _other_than_asked(response.embedding, spec)
+    if reason:
         return replace(response, status="malformed", embedding=None, error_message=reason), None
     schema = spec.answer_schema
     if schema is None or response.status != "ok" or response.text is None:
@@ -227,10 +228,22 @@ def _fitted(response: Response, spec: Spec) -> tuple[Response, Any]:
     return _by_schema(response, response.text, schema)
 
 
+def _other_than_asked(vector: NDArray[np.float32] | None, spec: Spec) -> str | None:
+    """Why an answer is not of the kind that was asked for, or its vector not of the length."""
+    if vector is None and "embedding" in spec.answers:
+        return "the answer is no vector, and one was asked for"
+    if vector is not None and "embedding" not in spec.answers:
+        return "the answer is a vector, and none was asked for"
+    wanted = getattr(spec, "dimensions", None)
+    if wanted and vector is not None and len(vector) != wanted:
+        return f"the vector has {len(vector)} values, {wanted} were asked for"
+    return None
+
+
 def _by_schema(response: Response, text: str, schema: Mapping[str, Any]) -> tuple[Response, Any]:
     try:
-        value = jsonl.loads(text)
-    except ValueError as error:
+        value = jsonl.loads_lenient(text.encode())
+    except (ValueError, RecursionError) as error:
         reason = f"the answer is not JSON: {error}"
         return replace(response, status="malformed", error_message=reason), None
     reason = mismatch(value, schema)

@@ -1,4 +1,4 @@
-"""Takes one shard through its job: create it or find it, look at it, fetch its output.
+"""Takes the requests of one shard to the service: a job for it is created, or found again.
 
 Each step writes its fact when it is done, and `intent` before what cannot be taken back, so that a
 courier that was killed is followed by one that knows where it stopped.
@@ -7,12 +7,12 @@ courier that was killed is followed by one that knows where it stopped.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from batchkit import durable
 from batchkit.errors import (
-    AccountChangedError,
+    AmbiguousJobError,
     InvalidRequestError,
     NotAuthorisedError,
     NotFoundError,
@@ -20,24 +20,24 @@ from batchkit.errors import (
     ServiceFailureError,
     TooLargeError,
 )
-from batchkit.events import Polled, Said, Transferred
-from batchkit.service.job import BatchJob, JobState
-from batchkit.targets.output import fetch_output
+from batchkit.events import Said, Transferred
+from batchkit.targets.file import SPARE_SECONDS
 from batchkit.targets.parcel import Parcel
 from batchkit.targets.target import target_named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batchkit.events import Progress
     from batchkit.ledger import Attempt
     from batchkit.rundir import Run, Shard
     from batchkit.service.client import Gemini
+    from batchkit.service.job import BatchJob
 
-__all__ = ["DELETED", "Courier"]
+__all__ = ["Courier", "JobsByName"]
 
-# The state of a job that the service no longer knows; none of its own.
-DELETED = "deleted"
+JobsByName: TypeAlias = "Mapping[str, Sequence[BatchJob]]"
+
 # Answers after which it is certain that no job was made.
 _REFUSALS = (
     InvalidRequestError,
@@ -46,8 +46,9 @@ _REFUSALS = (
     TooLargeError,
     RateLimitedError,
 )
+_HELD = 429  # not now: what was uploaded for it is good
 _MOST_TRIES = 3
-_SPARE_SECONDS = 3600  # an upload that expires sooner is not relied on
+_LONGEST_CREATE_SECONDS = 600  # a call that takes longer is not under way any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,53 +64,60 @@ class Courier:
     tell: Progress
     settle_seconds: float = 60.0
 
-    def check_account(self) -> None:
-        """Raise AccountChangedError when jobs of this run are under way with another account."""
-        mine = self._account()
-        for attempt in self.run.attempts():
-            intent = attempt.last("intent")
-            is_open = attempt.stage in {"sending", "running", "ended"}
-            if intent and is_open and intent.content["account"] != mine:
-                message = (
-                    f"shard {attempt.shard} of {self.run.folder} is under way with another API "
-                    "key: go on with that key, or the run could not find its own jobs"
-                )
-                raise AccountChangedError(message)
+    def jobs(self) -> JobsByName:
+        """All jobs of the account by their display names; the service has no filter."""
+        jobs: defaultdict[str, dict[str, BatchJob]] = defaultdict(dict)
+        for job in self.client.batches.list_all():
+            jobs[job.display_name or ""][job.name] = job  # one that moved to the next page is once
+        return {name: list(same.values()) for name, same in jobs.items()}
 
-    def send(self, shard: Shard, attempt: Attempt, target: str) -> Attempt:
+    def send(self, shard: Shard, attempt: Attempt, target: str, listed: JobsByName) -> Attempt:
         """Get the shard a job, exactly one, and return the attempt that has it.
 
-        A job that an unanswered create left behind is adopted; without one in the list after
-        `settle_seconds`, the create is repeated. Raises RateLimitedError when the service takes
-        no more now, another ServiceError when it refuses.
+        `listed` are the jobs there were before. A job that an unanswered create left behind, or
+        that a copy of this run made, is adopted; without one in the list after `settle_seconds`,
+        the create is repeated. Raises RateLimitedError when the service takes no more now,
+        AmbiguousJobError when several jobs have the shard's name, another ServiceError when the
+        service refuses.
         """
         failures = 0
         while True:
             try:
-                return self._send(shard, attempt, target)
+                return self._send(shard, attempt, target, listed)
             except ServiceFailureError as error:
                 failures += 1
                 if failures == _MOST_TRIES:
                     raise
                 self.tell(Said(f"shard {shard.name}: {error}", is_warning=True))
                 attempt = self.run.ledger.attempt(attempt.shard, attempt.number)
+            except (NotFoundError, NotAuthorisedError) as error:
+                attempt = self.run.ledger.attempt(attempt.shard, attempt.number)
+                if not _relied_on_upload(attempt):
+                    raise
+                self.tell(Said(f"shard {shard.name}: {error}; uploading again", is_warning=True))
 
-    def _send(self, shard: Shard, attempt: Attempt, target: str) -> Attempt:
+    def _send(self, shard: Shard, attempt: Attempt, target: str, listed: JobsByName) -> Attempt:
         ledger = self.run.ledger
         parcel = self._parcel(shard, attempt)
-        if attempt.facts:
-            job = self._left_behind(attempt, parcel.display_name)
-            if job is not None:
-                return ledger.write(attempt, "adopted", **_seen(job))
-        way = target_named(target)
+        name = parcel.display_name
+        job = self._left_behind(attempt, name) if attempt.facts else _only(listed, name)
+        if job is not None and attempt.facts:
+            return ledger.write(attempt, "adopted", **_seen(job))
         attempt = ledger.write(
             attempt,
             "intent",
-            display_name=parcel.display_name,
+            display_name=name,
             target=target,
             sha256=shard.sha256,
             account=self._account(),
         )
+        if job is not None:
+            return ledger.write(attempt, "adopted", **_seen(job))
+        return self._create(attempt, parcel, target)
+
+    def _create(self, attempt: Attempt, parcel: Parcel, target: str) -> Attempt:
+        ledger = self.run.ledger
+        way = target_named(target)
         staged = _living_upload(attempt)
         if staged is None:
             staged = way.stage(self.client, parcel)
@@ -124,76 +132,22 @@ class Courier:
         return ledger.write(attempt, "created", **_seen(job))
 
     def _left_behind(self, attempt: Attempt, display_name: str) -> BatchJob | None:
-        """The job that an earlier intent of this attempt made, if it made one."""
-        job = self._find(display_name)
+        """The job that an earlier intent of this attempt made, if it made one.
+
+        The call may have been on its way until now, however long ago the intent was: the list is
+        given the time to settle, unless no call can take that long.
+        """
+        job = _only(self.jobs(), display_name)
         if job is not None or not attempt.may_have_job:
             return job
-        remaining = attempt.facts[-1].at + self.settle_seconds - time.time()
+        over = attempt.facts[-1].at + _LONGEST_CREATE_SECONDS + self.settle_seconds
+        remaining = min(self.settle_seconds, over - time.time())
         if remaining > 0:
             said = f"shard {attempt.shard}: a create was not answered; looking for its job again"
             self.tell(Said(f"{said} in {remaining:.0f} s"))
             time.sleep(remaining)
-            job = self._find(display_name)
+            job = _only(self.jobs(), display_name)
         return job
-
-    def _find(self, display_name: str) -> BatchJob | None:
-        """The oldest job of this name; the service has no filter, so all jobs are read."""
-        same = [j for j in self.client.batches.list_all() if j.display_name == display_name]
-        if len(same) > 1:
-            said = f"{len(same)} jobs are named {display_name}: taking the oldest"
-            self.tell(Said(said, is_warning=True))
-        return min(same, key=lambda job: (str(job.create_time), job.name), default=None)
-
-    def advance(self) -> int:
-        """Look at every job once and fetch what has ended; how many are still to come.
-
-        A job that the service does not answer for now is still to come.
-        """
-        to_come = 0
-        for shard in self.run.shards.shards:
-            attempt = self.run.ledger.attempts(shard.name)[-1]
-            try:
-                if attempt.stage == "running":
-                    attempt, job = self.look(attempt)
-                    self.tell(Polled(shard.name, shard.requests, job))
-                if attempt.stage == "ended":
-                    attempt = self.fetch(attempt)
-            except (RateLimitedError, ServiceFailureError) as error:
-                self.tell(Said(f"shard {shard.name}: {error}", is_warning=True))
-            to_come += attempt.stage in {"running", "ended"}
-        return to_come
-
-    def look(self, attempt: Attempt) -> tuple[Attempt, BatchJob]:
-        """The job as it is now; its end becomes a fact. A job that is gone counts as deleted."""
-        name = attempt.job or ""
-        try:
-            job = self.client.batches.get(name)
-        except NotFoundError:
-            gone = BatchJob(name, JobState.UNSPECIFIED, raw_state=DELETED)
-            return self.run.ledger.write(
-                attempt, "ended", **{**_seen(gone), "state": DELETED}
-            ), gone
-        if job.is_complete:
-            attempt = self.run.ledger.write(attempt, "ended", **_ended(job))
-        return attempt, job
-
-    def fetch(self, attempt: Attempt) -> Attempt:
-        """Bring the output of a job that has ended into the run directory, whole or not at all."""
-        ended = attempt.last("ended")
-        path = self.run.responses_path(attempt)
-        durable.make_folder(path.parent)
-        there = ended is not None and ended.content["state"] != DELETED
-        if there:
-            there = fetch_output(self.client, attempt.job or "", path, self._receiving(attempt))
-        size = path.stat().st_size if there else None
-        name = str(path.relative_to(self.run.folder)) if there else None
-        return self.run.ledger.write(attempt, "fetched", file=name, bytes=size)
-
-    def _receiving(self, attempt: Attempt) -> Any:
-        def receive(received: int, total: int | None) -> None:
-            self.tell(Transferred(attempt.shard, received, total, is_upload=False))
-
-        return receive
 
     def _parcel(self, shard: Shard, attempt: Attempt) -> Parcel:
         definition = self.run.definition
@@ -215,29 +169,44 @@ class Courier:
         return self.run.definition.fingerprint(self.client.account)
 
 
+def _only(jobs: JobsByName, name: str) -> BatchJob | None:
+    """The job of this name; of several, the one that nobody has cancelled."""
+    same = jobs.get(name, ())
+    wanted = [job for job in same if not job.cancelled] or same
+    if len(wanted) > 1:
+        names = ", ".join(sorted(job.name for job in wanted))
+        message = (
+            f"{len(wanted)} jobs are named {name} ({names}), each of which may be paid for: look "
+            "which to keep, cancel or delete the others, and submit again"
+        )
+        raise AmbiguousJobError(message)
+    return next(iter(wanted), None)
+
+
+def _relied_on_upload(attempt: Attempt) -> bool:
+    """Whether what was refused was an upload of an earlier try, which may be gone by now."""
+    intent, uploaded = attempt.last("intent"), attempt.last("uploaded")
+    return intent is not None and uploaded is not None and uploaded.number < intent.number
+
+
 def _living_upload(attempt: Attempt) -> Mapping[str, Any] | None:
-    """The upload of an earlier try, unless it expires too soon to rely on."""
+    """The upload of an earlier try, when it can be relied on.
+
+    It is of this account, does not expire too soon, and was not part of what was refused.
+    """
     fact = attempt.last("uploaded")
     if fact is None:
         return None
-    expires = fact.content.get("expires")
-    return fact.content if expires is None or expires > time.time() + _SPARE_SECONDS else None
+    intents = [f for f in attempt.facts if f.kind == "intent"]
+    then = next(f for f in reversed(intents) if f.number < fact.number)
+    refused = any(
+        f.kind == "refused" and f.content["status"] != _HELD for f in attempt.facts[fact.number :]
+    )
+    expires = fact.content["expires"]
+    is_alive = expires is None or expires > time.time() + SPARE_SECONDS
+    is_ours = then.content["account"] == intents[-1].content["account"]
+    return fact.content if is_alive and is_ours and not refused else None
 
 
 def _seen(job: BatchJob) -> dict[str, Any]:
     return {"job": job.name, "state": str(job.state), "raw_state": job.raw_state}
-
-
-def _ended(job: BatchJob) -> dict[str, Any]:
-    stats = job.completion_stats
-    error = job.error
-    return {
-        **_seen(job),
-        "requests": stats.total_count if stats else None,
-        "succeeded": stats.success_count if stats else None,
-        "failed": stats.failure_count if stats else None,
-        "error": {"reason": error.reason, "message": error.message} if error else None,
-        "created": job.create_time.isoformat() if job.create_time else None,
-        "ended": job.end_time.isoformat() if job.end_time else None,
-        "output": job.destination.file_name,
-    }

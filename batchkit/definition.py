@@ -69,10 +69,9 @@ class Definition:
 
     def _compared(self) -> dict[str, Any]:
         spec = self.spec.to_json()
-        files = [(file.path, file.bytes, file.modified) for file in self.table.files]
         return {
             **{f"spec {name}": value for name, value in spec.items()},
-            "table": self.table.digest or files,
+            **self._compared_table(),
             "columns": [f"{field.name} {field.type}" for field in self.table.schema],
             "key": list(self.key),
             "carry": list(self.carry),
@@ -80,6 +79,14 @@ class Definition:
             "limits": self.limits.to_json(),
             "layout": self.layout.to_json(),
         }
+
+    def _compared_table(self) -> dict[str, Any]:
+        """What tells one table from another, by name: its files, or what is in its columns."""
+        digest = self.table.digest
+        if digest is None:
+            return {f"file {file.path}": (file.bytes, file.modified) for file in self.table.files}
+        columns = {f"values of {name}": found for name, found in digest.columns.items()}
+        return {"rows": digest.rows, **columns}
 
     def to_json(self) -> dict[str, Any]:
         """The definition as it stands in `run.json`."""
@@ -111,19 +118,19 @@ class Definition:
         path = folder / NAME
         try:
             content = jsonl.loads(path.read_bytes())
-        except FileNotFoundError:
+            if content.get("format") == FORMAT:
+                return cls._from_json(content)
+        except (FileNotFoundError, NotADirectoryError):
             message = f"{folder} is no run directory: it has no {NAME}"
             raise RunDirectoryError(message, folder) from None
-        except ValueError as error:
-            message = f"{path} is damaged: {error}"
+        except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+            message = f"{path} is damaged: {error!r}"
             raise RunDirectoryError(message, folder) from error
-        if content.get("format") != FORMAT:
-            message = (
-                f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
-                f"use batchkit {content.get('batchkit')}"
-            )
-            raise RunDirectoryError(message, folder)
-        return cls._from_json(content)
+        message = (
+            f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
+            f"use batchkit {content.get('batchkit')}"
+        )
+        raise RunDirectoryError(message, folder)
 
     @classmethod
     def _from_json(cls, content: Mapping[str, Any]) -> Definition:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+from itertools import takewhile
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "SHARED_FOLDER_MODE",
     "SHARED_MODE",
     "create_once",
     "make_folder",
@@ -26,13 +28,18 @@ _SUFFIX = ".tmp"
 _FILE_MODE = 0o600
 SHARED_MODE = 0o666  # less the umask, as for any file a user asks for
 _FOLDER_MODE = 0o700
+SHARED_FOLDER_MODE = 0o777
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, mode: int = _FILE_MODE) -> Generator[BinaryIO]:
     """A file to write that takes its name only when the block ends without an error."""
     temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        error.filename = str(path)  # the temporary name says nothing to who asked for the file
+        raise
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
@@ -71,10 +78,13 @@ def create_once(path: Path, content: bytes) -> bool:
     return True
 
 
-def make_folder(path: Path) -> None:
-    """Create a folder, with the folders above it, that only its owner can read."""
-    if not path.is_dir():
-        path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+def make_folder(path: Path, mode: int = _FOLDER_MODE) -> None:
+    """Create a folder that only its owner can read, with the folders above it, durably."""
+    missing = list(takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
+    if missing:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
 
 
 def sweep(folder: Path) -> None:

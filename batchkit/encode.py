@@ -1,4 +1,4 @@
-"""Columns of text become lines of JSON, a record batch at a time, without a loop over the rows."""
+"""Columns of text become JSON, a record batch at a time, without a loop over the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["content", "escape", "join", "line_ends"]
+__all__ = ["content", "escape", "join", "join_lists", "line_ends"]
 
 _TEXT = pa.large_string()
 _NOTHING = pa.scalar("", _TEXT)
@@ -43,6 +43,21 @@ def join(segments: Sequence[bytes | pa.Array]) -> pa.Array:
         for segment in segments
     ]
     return pc.binary_join_element_wise(*arguments, _NOTHING, null_handling="emit_null")
+
+
+def join_lists(items: pa.Array, lengths: NDArray[np.int64]) -> pa.Array:
+    """The items (large_string, no nulls) of each list as one text, with commas between them.
+
+    `lengths` are those of the lists, which follow one another in `items` and leave none over.
+    """
+    stops = np.cumsum(lengths)
+    is_last = np.zeros(len(items), np.bool_)
+    is_last[stops[lengths > 0] - 1] = True
+    separated = join([items, pc.if_else(pa.array(is_last), "", ",")])
+    # Items that follow one another are one text already: only the bounds are new.
+    ends = _bounds(separated)[np.concatenate([[0], stops])]
+    buffers = [None, pa.py_buffer(ends), separated.buffers()[2]]
+    return pa.Array.from_buffers(_TEXT, len(lengths), buffers)
 
 
 def line_ends(lines: pa.Array) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from batchkit.errors import SetupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Engine", "engine_named"]
+__all__ = ["Engine", "check_done", "engine_named"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,3 +41,13 @@ def engine_named(engine: str | Engine | Any) -> Engine:
         return engine
     message = f"engine {engine!r}: give 'local', or an object with map(function, tasks)"
     raise SetupError(message)
+
+
+def check_done(done: int, tasks: int) -> None:
+    """Raise SetupError when an engine has left out tasks, or their results."""
+    if done != tasks:
+        message = (
+            f"the engine gave {done} results for {tasks} tasks: its map(function, tasks) must run "
+            "the function on each"
+        )
+        raise SetupError(message)

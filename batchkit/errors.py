@@ -29,11 +29,12 @@ BatchkitError
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from batchkit.key import BadKey
@@ -69,18 +70,23 @@ __all__ = [
 ]
 
 _SHOWN = 20
+# API keys, tokens and addresses of uploads, which let in whoever has them.
+_SECRET = re.compile(
+    r"AIza[\w-]{10,}|AQ\.[\w-]{10,}|ya29\.[\w.-]+"
+    r"|(?:(?<=api_key:)|(?<=[?&]key=)|(?<=upload_id=)|(?<=[Bb]earer ))[^\s&'\"]+"
+)
 
 
 class BatchkitError(Exception):
     """Something batchkit cannot go on from; `str()` says what, where and what to do."""
 
-    def __reduce__(self) -> tuple[Callable[..., BatchkitError], tuple[Any, ...]]:
-        """Pickle by fields: an engine carries errors between processes."""
-        return _rebuild, (type(self), {f.name: getattr(self, f.name) for f in fields(self)})  # pyright: ignore[reportArgumentType]
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by fields, not by arguments: an engine carries errors between processes."""
+        return _blank, (type(self),), {**vars(self), "args": self.args}
 
 
-def _rebuild(kind: type[BatchkitError], values: dict[str, Any]) -> BatchkitError:
-    return kind(**values)
+def _blank(kind: type[BatchkitError]) -> BatchkitError:
+    return kind.__new__(kind)
 
 
 @dataclass(eq=False)
@@ -183,7 +189,8 @@ class ServiceError(BatchkitError):
     """The service, or the way to it, said no.
 
     `status` is the HTTP code (0 when no answer came), `reason` the service's own word for it
-    (`RESOURCE_EXHAUSTED`), `details` the objects of google.rpc.Status as they came.
+    (`RESOURCE_EXHAUSTED`), `details` the objects of google.rpc.Status as they came, but for keys
+    and tokens: the service names them in some messages, and errors end in logs.
     """
 
     status: int
@@ -192,22 +199,35 @@ class ServiceError(BatchkitError):
     details: Sequence[Mapping[str, Any]] = ()
     operation: str = ""
 
+    def __post_init__(self) -> None:
+        self.message = _SECRET.sub("…", self.message)
+        self.details = tuple(_without_secrets(detail) for detail in self.details)
+
     def __str__(self) -> str:
         where = f"{self.operation}: " if self.operation else ""
         code = f"{self.status} " if self.status else ""
-        advice = self._advice()
-        return f"{where}{code}{self.reason}: {self.message}" + (f"\n  {advice}" if advice else "")
+        advice = f"\n  {self._advice()}" if self._advice() else ""
+        return f"{where}{code}{self.reason}: {self.message}{advice}"
 
     def _advice(self) -> str:
         """What to do about it, in one line; empty when the message says it all."""
         return ""
 
 
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {n: _without_secrets(v) for n, v in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in cast("list[Any]", value)]
+    return _SECRET.sub("…", value) if isinstance(value, str) else value
+
+
 class InvalidRequestError(ServiceError):
     """400: the request is not one the service takes."""
 
     def _advice(self) -> str:
-        if "not found" in self.message.lower() or "expired" in self.message.lower():
+        said = self.message.lower()
+        if "file" in said and ("not found" in said or "not exist" in said or "expired" in said):
             return "an uploaded file lives 48 hours: upload it again"
         return "`batchkit check` names the line, key and field of a request file"
 
@@ -255,29 +275,23 @@ class ServiceFailureError(ServiceError):
         return "nothing is lost: run the same command again"
 
 
-class JobError(_SaidError):
-    """Look at the job."""
-
-
 @dataclass(eq=False)
-class WaitTimeoutError(JobError):
-    """The time to wait is over; the job goes on and was not cancelled. `job` is its last state."""
+class JobError(_SaidError):
+    """Look at the job: `job` is its last state, where there is one."""
 
     job: BatchJob | None = None
 
 
-@dataclass(eq=False)
+class WaitTimeoutError(JobError):
+    """The time to wait is over; the job goes on and was not cancelled."""
+
+
 class JobNotFinishedError(JobError):
     """The job has not ended, so its responses are not there yet."""
 
-    job: BatchJob | None = None
 
-
-@dataclass(eq=False)
 class NoOutputError(JobError):
     """The job ended without output."""
-
-    job: BatchJob | None = None
 
 
 class AmbiguousJobError(JobError):

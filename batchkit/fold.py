@@ -14,7 +14,7 @@ from batchkit.layout import ROW
 from batchkit.outcome import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ShardOutcomes", "tally"]
 
 _PENDING = -1
+_WINDOW_BYTES = 64_000_000
 
 
 class ShardOutcomes:
@@ -65,6 +66,12 @@ class ShardOutcomes:
             taken += part.num_rows
         return pa.concat_tables(parts).combine_chunks().take(pa.array(index))
 
+    @property
+    def window_rows(self) -> int:
+        """How many rows a window may have for about 64 MB, by the longest answers there are."""
+        longest = max((file.bytes_per_row for file in self._files), default=1.0)
+        return max(1, int(_WINDOW_BYTES / max(longest, 1.0)))
+
     def attempts(self, start: int, stop: int) -> NDArray[np.int32]:
         """The attempt that each of these rows has its outcome from; -1 for a pending row."""
         return self._attempts[self._file[start:stop]]
@@ -84,13 +91,15 @@ class _OutcomeRows:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._held: tuple[int, int, pa.Table] | None = None
+        self._held: dict[int, pa.Table] = {}
         table = pq.read_table(path, columns=[ROW, "status"])
         self._rows: NDArray[np.int64] = table.column(ROW).to_numpy()
         self.statuses = pa.concat_arrays(table.column("status").chunks)
         metadata = pq.read_metadata(path)
-        sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        self._ends = np.cumsum([0, *sizes])
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
+        sizes = [group.total_byte_size / max(group.num_rows, 1) for group in groups]
+        self.bytes_per_row = max(sizes, default=0.0)
 
     def rows_and_ok(self, first_row: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         ok = pc.equal(self.statuses, "ok").to_numpy(zero_copy_only=False)
@@ -100,11 +109,13 @@ class _OutcomeRows:
         """The rows at these positions; the row groups last read are kept for the next window."""
         first = int(np.searchsorted(self._ends, start, side="right")) - 1
         last = int(np.searchsorted(self._ends, stop, side="left"))
-        if self._held is None or self._held[:2] != (first, last):
+        self._held = {g: self._held[g] for g in range(first, last) if g in self._held}
+        new = [group for group in range(first, last) if group not in self._held]
+        if new:
             with pq.ParquetFile(self._path) as file:
-                self._held = (first, last, file.read_row_groups(range(first, last)))
-        begin = int(self._ends[first])
-        return self._held[2].slice(start - begin, stop - start)
+                self._held |= {group: file.read_row_groups([group]) for group in new}
+        table = pa.concat_tables([self._held[group] for group in range(first, last)])
+        return table.slice(start - int(self._ends[first]), stop - start)
 
 
 def _pending_row(schema: pa.Schema) -> pa.Table:
@@ -115,8 +126,11 @@ def _pending_row(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def tally(shards: Sequence[ShardOutcomes]) -> Mapping[str, int]:
-    """Rows by status over all shards, in the order of `STATUSES`, zeros included."""
+def tally(shards: Iterable[ShardOutcomes]) -> Mapping[str, int]:
+    """Rows by status over all shards, in the order of `STATUSES`, zeros included.
+
+    One shard is held at a time when `shards` makes them as they are asked for.
+    """
     counts: Counter[str] = Counter()
     for shard in shards:
         counts.update(shard.statuses())

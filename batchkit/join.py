@@ -19,14 +19,15 @@ class Join:
     """The rows of one shard, waiting for the lines of its response file in whatever order.
 
     Line order is never used. A byte-equal repeat counts and changes nothing; a differing answer
-    to the same key makes a conflict of both. `counts` has the number of lines by placement.
+    to the same key makes a conflict of both. `counts` has the number of lines by placement, the
+    same whatever their order. `conflicts` has the positions with differing answers.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._positions = {key: position for position, key in enumerate(keys)}
         self._line_hashes = np.zeros(len(keys), np.int64)
         self.counts: Counter[Placement] = Counter()
-        self.conflicts: set[int] = set()
+        self.conflicts: dict[int, set[int]] = {}  # with the hashes of all lines but the first
 
     def place(self, key: str | None, line: bytes) -> tuple[Placement, int]:
         """Where a line goes: the row's position in the shard (-1 without one), and as what."""
@@ -45,9 +46,9 @@ class Join:
         if seen == 0:
             self._line_hashes[position] = line_hash
             return "joined", position
-        if seen == line_hash:
+        if seen == line_hash or line_hash in self.conflicts.get(position, ()):
             return "repeated", position
-        self.conflicts.add(position)
+        self.conflicts.setdefault(position, set()).add(line_hash)
         return "conflict", position
 
     def position(self, key: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -11,9 +12,7 @@ import pyarrow.parquet as pq
 from batchkit.layout import ANSWER, PROVENANCE, ROW, result_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy as np
+    from collections.abc import Iterator, Mapping
 
     from batchkit.fold import ShardOutcomes
     from batchkit.rundir import Run, Shard
@@ -48,37 +47,47 @@ class JoinedRows:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows; each batch lies within one shard."""
-        shards = iter(self._run.shards.shards)
-        shard, outcomes, position = None, None, 0
+        shards = map(self._opened, self._run.shards.shards)
+        shard, position = None, 0
         for batch in self._source():
             taken = 0
             while taken < batch.num_rows:
-                if shard is None or outcomes is None or position == shard.rows:
+                if shard is None or position == shard.rows:
                     shard, position = next(shards), 0
-                    outcomes = self._run.outcomes(shard)
-                count = min(batch.num_rows - taken, shard.rows - position, _WINDOW_ROWS)
+                count = min(batch.num_rows - taken, shard.rows - position, shard.window_rows)
                 window = batch.slice(taken, count)
-                yield self._joined(window, shard, outcomes, position)
+                yield self._joined(window, shard, position)
                 taken, position = taken + count, position + count
+
+    def _opened(self, shard: Shard) -> _OpenShard:
+        outcomes = self._run.outcomes(shard)
+        window_rows = min(_WINDOW_ROWS, outcomes.window_rows)
+        if not self._definition.layout.provenance:
+            return _OpenShard(shard.name, shard.rows, outcomes, window_rows, None, {})
+        rows = pq.read_table(self._run.rows_path(shard.name), columns=["request_hash"])
+        jobs = {attempt.number: attempt.job for attempt in self._run.ledger.attempts(shard.name)}
+        hashes = rows.column("request_hash")
+        return _OpenShard(shard.name, shard.rows, outcomes, window_rows, hashes, jobs)
 
     def _source(self) -> Iterator[pa.RecordBatch]:
         if not self._is_carried:
-            yield from self._definition.table.batches(self._run.folder, None)
+            table = self._definition.table
+            table.check_unchanged(self._run.folder)
+            yield from table.batches(self._run.folder, table.schema)
+            table.check_unchanged(self._run.folder)
             return
         names = self._definition.carry
         for shard in self._run.shards.shards:
-            path = self._run.rows_path(shard.name)
-            table = pq.read_table(path, columns=["source" if names else "row"])
-            for batch in table.to_batches(_WINDOW_ROWS):
-                held = batch.column(0)
-                arrays = [pc.struct_field(held, name) for name in names] or [held]
-                yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)
+            column = "source" if names else "row"
+            with pq.ParquetFile(self._run.rows_path(shard.name)) as file:
+                for batch in file.iter_batches(_WINDOW_ROWS, columns=[column]):
+                    held = batch.column(column)
+                    arrays = [pc.struct_field(held, [i]) for i in range(len(names))] or [held]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)
 
-    def _joined(
-        self, window: pa.RecordBatch, shard: Shard, outcomes: ShardOutcomes, start: int
-    ) -> pa.RecordBatch:
+    def _joined(self, window: pa.RecordBatch, shard: _OpenShard, start: int) -> pa.RecordBatch:
         stop = start + window.num_rows
-        found = outcomes.window(start, stop)
+        found = shard.outcomes.window(start, stop)
         columns: dict[str, pa.Array] = {}
         for field in found.schema:
             column = _one_array(found.column(field.name))
@@ -87,7 +96,7 @@ class JoinedRows:
             elif field.name != ROW:
                 columns[field.name] = column
         if self._definition.layout.provenance:
-            columns |= self._provenance(shard, outcomes.attempts(start, stop), start)
+            columns |= shard.provenance(start, stop)
         prefix = self._definition.layout.prefix
         names = [name.removeprefix(prefix) for name in self.schema.names[window.num_columns :]]
         ours = [columns[name] for name in names]
@@ -97,16 +106,30 @@ class JoinedRows:
     def _flatten(self) -> bool:
         return self._definition.layout.flatten
 
-    def _provenance(self, shard: Shard, attempts: np.ndarray, start: int) -> dict[str, pa.Array]:
+
+@dataclass(frozen=True, slots=True)
+class _OpenShard:
+    """One shard while its rows are read; `hashes` and `jobs` are for provenance only."""
+
+    name: str
+    rows: int
+    outcomes: ShardOutcomes
+    window_rows: int
+    hashes: pa.ChunkedArray | None
+    jobs: Mapping[int, str | None]
+
+    def provenance(self, start: int, stop: int) -> dict[str, pa.Array]:
         """Where each answer came from; null for rows that were never sent."""
-        hashes = pq.read_table(self._run.rows_path(shard.name), columns=["request_hash"])
-        jobs = {attempt.number: attempt.job for attempt in self._run.ledger.attempts(shard.name)}
-        sent = [number if number > 0 else None for number in attempts.tolist()]
+        attempts = self.outcomes.attempts(start, stop).tolist()
+        sent = [number if number > 0 else None for number in attempts]
+        hashes = (
+            self.hashes.slice(start, stop - start).to_pylist() if self.hashes is not None else []
+        )
         values = {
-            "job": [None if number is None else jobs.get(number) for number in sent],
-            "shard": [None if number is None else shard.name for number in sent],
+            "job": [None if number is None else self.jobs.get(number) for number in sent],
+            "shard": [None if number is None else self.name for number in sent],
             "attempt": sent,
-            "request_hash": hashes.column(0).slice(start, len(sent)).to_pylist(),
+            "request_hash": hashes,
             "answered_by": [None if number is None else "job" for number in sent],
         }
         return {name: pa.array(values[name], kind) for name, kind in PROVENANCE}

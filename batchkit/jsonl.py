@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import decimal
 import json
 import math
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -54,7 +55,11 @@ def dumps_sorted(value: Any) -> bytes:
 
 
 def dumps_foreign(value: Any) -> bytes:
-    """Compact JSON of a table's value: dates in ISO 8601, decimals and bytes as text, NaN null."""
+    """Compact JSON of a table's value.
+
+    Dates are written in ISO 8601, decimals as text in plain digits, bytes in base64; NaN and
+    infinity, which JSON has not, are null.
+    """
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
     return orjson.dumps(value, default=_foreign, option=options)
 
@@ -64,7 +69,7 @@ def _foreign(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return str(value)
+    return format(value, "f") if isinstance(value, decimal.Decimal) else str(value)
 
 
 def loads(text: bytes | str) -> Any:
@@ -79,7 +84,10 @@ def loads_lenient(text: bytes) -> Any:
     except ValueError:
         if b"\\u" not in text:
             raise
-        return _without_surrogates(json.loads(text, parse_constant=_refuse_constant))
+        value = json.loads(
+            text, parse_int=loads, parse_float=loads, parse_constant=_refuse_constant
+        )
+        return _without_surrogates(value)
 
 
 def _refuse_constant(name: str) -> None:
@@ -134,7 +142,7 @@ def lines(stream: IO[bytes] | Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 def unwritable(value: Any, path: str = "$") -> tuple[str, str] | None:
     """Path and reason of the first value that JSON cannot hold, or None.
 
-    NaN, infinities, bytes, non-text keys and lone surrogates are such values. Dates tuples and
+    NaN, infinities, bytes, non-text keys and lone surrogates are such values. Dates, tuples and
     numpy values are refused, too: a request body is the REST API's own JSON.
     """
     return _unwritable(value, path, 0)

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchkit import jsonl
+from batchkit.encode import join
 from batchkit.errors import TableError
-from batchkit.text import text_column, why_no_text
+from batchkit.text import json_texts, plain_type, text_column, why_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,9 +55,9 @@ def check_key_columns(schema: pa.Schema, names: Sequence[str]) -> None:
             raise TableError(message, column=name)
         kind = schema.field(name).type
         why = why_no_text(kind)
-        if pa.types.is_floating(kind):
+        if pa.types.is_floating(plain_type(kind)):
             why = "floats are no keys: cast the column to integers or text first"
-        elif pa.types.is_nested(kind):
+        elif pa.types.is_nested(plain_type(kind)):
             why = "nested values are no keys: name one or several plain columns"
         if why:
             message = f"key column {name!r} is {kind}: {why}"
@@ -76,82 +76,101 @@ def wire_keys(columns: Sequence[pa.Array]) -> pa.Array:
     """
     if len(columns) == 1:
         return text_column(columns[0])
-    valid = columns[0].is_valid()
-    for column in columns[1:]:
-        valid = pc.and_(valid, column.is_valid())
-    parts = zip(*(_json_parts(column) for column in columns), strict=True)
-    texts = (
-        jsonl.dumps(list(values)).decode() if whole else None
-        for whole, values in zip(valid.to_pylist(), parts, strict=True)
-    )
-    return pa.array(texts, pa.large_string())
+    segments: list[bytes | pa.Array] = []
+    for column in columns:
+        segments += [b"," if segments else b"[", json_texts(column)]
+    return join([*segments, b"]"])
 
 
-def _json_parts(column: pa.Array) -> list[Any]:
-    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        return column.to_pylist()
-    return text_column(column).to_pylist()
+def bad_keys(read: Callable[[], Iterator[Keys]], scratch: Path) -> Iterator[pa.RecordBatch]:
+    """The rows whose keys cannot name them, in row order: batches of `BAD_KEYS`, none empty.
 
-
-def bad_keys(read: Callable[[], Iterator[Keys]], scratch: Path) -> pa.Table:
-    """The rows whose keys cannot name them, in row order: a table of `BAD_KEYS`.
-
-    `read` gives (first row, keys) batch by batch and is called a second time when keys seem to
-    repeat. Memory is bounded by the batches, not by the table: 16 bytes a row go to a folder in
-    `scratch` that is removed afterwards.
+    `read` gives (first row, keys) batch by batch; it is called a second time when a key is
+    unusable or seems to repeat. Memory is bounded by the batches, but for 24 bytes for each row
+    whose key repeats; 16 bytes for every row go to a folder in `scratch` that is removed again.
     """
+    repeats, all_usable = _hashed(read(), scratch)
+    if all_usable and repeats.count == 0:
+        return
+    for first_row, texts in read():
+        reasons = _unusable(texts) | repeats.find(first_row, texts)
+        if reasons:
+            offsets = sorted(reasons)
+            keys = texts.take(pa.array(offsets, pa.int64()))
+            columns = [
+                pa.array([first_row + offset for offset in offsets], pa.int64()),
+                keys,
+                pa.array([reasons[offset] for offset in offsets], pa.large_string()),
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=BAD_KEYS)
+
+
+def _hashed(keys: Iterator[Keys], scratch: Path) -> tuple[_Repeats, bool]:
+    """The rows that may repeat a key, and whether all keys are usable by themselves."""
+    all_usable = True
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".keys-", suffix=".tmp") as folder:
         hashes = _Hashes(Path(folder))
-        found = [batch for keys in read() for batch in _unusable(keys, hashes)]
-        suspects = hashes.shared()
-    if suspects.size:
-        found.extend(_repeated(read(), suspects))
-    return pa.Table.from_batches(found, BAD_KEYS).sort_by("row")
+        for first_row, texts in keys:
+            usable = ~np.logical_or.reduce([mask for mask, _ in _faults(texts)])
+            all_usable &= bool(usable.all())
+            rows = np.arange(first_row, first_row + len(texts))
+            hashes.add(texts.filter(pa.array(usable)), rows[usable])
+        return _Repeats(*hashes.shared()), all_usable
 
 
-def _unusable(keys: Keys, hashes: _Hashes) -> Iterator[pa.RecordBatch]:
-    """Note the hashes of the usable keys and yield the others with their reasons."""
-    first_row, texts = keys
-    rows = np.arange(first_row, first_row + len(texts))
-    holds_nul = pc.fill_null(pc.match_substring(texts, "\x00"), fill_value=False)
-    is_empty = pc.fill_null(pc.equal(pc.binary_length(texts), 0), fill_value=False)
-    usable = np.ones(len(texts), np.bool_)
-    for mask, reason in (
+def _faults(texts: pa.Array) -> list[tuple[NDArray[np.bool_], str]]:
+    """What may be wrong with a key by itself: where it is, and how to say it."""
+    masks = [
         (texts.is_null(), "the key is null"),
-        (holds_nul, "the key holds a NUL character"),
-        (is_empty, "the key is empty text"),
-    ):
-        marked = mask.to_numpy(zero_copy_only=False)
-        if marked.any():
-            usable &= ~marked
-            yield _reasons(rows[marked], texts.filter(mask).to_pylist(), [reason] * marked.sum())
-    hashes.add(texts.filter(pa.array(usable)), rows[usable])
+        (pc.match_substring(texts, "\x00"), "the key holds a NUL character"),
+        (pc.equal(pc.binary_length(texts), 0), "the key is empty text"),
+    ]
+    return [
+        (pc.fill_null(mask, fill_value=False).to_numpy(zero_copy_only=False), reason)
+        for mask, reason in masks
+    ]
 
 
-def _repeated(keys: Iterator[Keys], suspects: NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
-    """Compare the keys that share a hash; the first row of a key keeps it."""
-    owner: dict[str, int] = {}
-    for first_row, texts in keys:
-        start, stop = np.searchsorted(suspects, [first_row, first_row + len(texts)])
-        rows = suspects[start:stop]
-        names: list[str] = texts.take(pa.array(rows - first_row)).to_pylist()
-        again = [
-            (row, name, f"repeats the key of row {first}")
-            for row, name in zip(rows.tolist(), names, strict=True)
-            if (first := owner.setdefault(name, row)) != row
-        ]
-        if again:
-            numbers, repeats, reasons = zip(*again, strict=True)
-            yield _reasons(np.array(numbers), repeats, reasons)
+def _unusable(texts: pa.Array) -> dict[int, str]:
+    """The reason for each key that is unusable by itself, by its place in the batch."""
+    return {
+        offset: reason
+        for mask, reason in _faults(texts)
+        for offset in np.flatnonzero(mask).tolist()
+    }
 
 
-def _reasons(
-    rows: NDArray[np.int64], keys: Sequence[str | None], reasons: Sequence[str]
-) -> pa.RecordBatch:
-    columns = [pa.array(rows), pa.array(keys, pa.large_string())]
-    return pa.RecordBatch.from_arrays(
-        [*columns, pa.array(reasons, pa.large_string())], schema=BAD_KEYS
-    )
+class _Repeats:
+    """Tells which of the rows that share a hash repeat the key of an earlier row.
+
+    `rows` are those rows in order, `firsts` the first row with the hash of each. A second hash,
+    taken as the rows come by, tells keys apart that have the first in common.
+    """
+
+    def __init__(self, rows: NDArray[np.int64], firsts: NDArray[np.int64]) -> None:
+        self.count = len(rows)
+        self._rows = rows
+        self._firsts: NDArray[np.intp] = np.searchsorted(rows, firsts)
+        self._hashes = np.zeros(len(rows), np.int64)
+
+    def find(self, first_row: int, texts: pa.Array) -> dict[int, str]:
+        """The reason for each key that repeats another, by its place in the batch."""
+        bounds = [first_row, first_row + len(texts)]
+        places: list[int] = np.searchsorted(self._rows, bounds).tolist()
+        here: NDArray[np.int64] = np.arange(*places, dtype=np.int64)
+        if not here.size:
+            return {}
+        names: list[str] = texts.take(pa.array(self._rows[here] - first_row)).to_pylist()
+        second = (hash(f"\x00{name}") for name in names)
+        self._hashes[here] = np.fromiter(second, np.int64, len(names))
+        firsts = self._firsts[here]
+        again = np.flatnonzero((self._hashes[firsts] == self._hashes[here]) & (firsts != here))
+        offsets: list[int] = (self._rows[here[again]] - first_row).tolist()
+        owners: list[int] = self._rows[firsts[again]].tolist()
+        return {
+            offset: f"repeats the key of row {owner}"
+            for offset, owner in zip(offsets, owners, strict=True)
+        }
 
 
 class _Hashes:
@@ -172,15 +191,18 @@ class _Hashes:
         if self._count > _HELD_PAIRS:
             self._spill()
 
-    def shared(self) -> NDArray[np.int64]:
-        """The rows whose hash another row has, too, in row order."""
+    def shared(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows whose hash another row has, too, in row order, and the first row with it."""
         if self._spilled:
             self._spill()
             parts = (np.fromfile(path, _PAIR) for path in sorted(self._folder.iterdir()))
         else:
             parts = iter([np.concatenate(self._held)] if self._held else [])
         shared = [_rows_sharing(pairs) for pairs in parts]
-        return np.sort(np.concatenate(shared)) if shared else np.empty(0, np.int64)
+        rows = np.concatenate([rows for rows, _ in shared] or [np.empty(0, np.int64)])
+        firsts = np.concatenate([firsts for _, firsts in shared] or [np.empty(0, np.int64)])
+        order = np.argsort(rows)
+        return rows[order], firsts[order]
 
     def _spill(self) -> None:
         pairs = np.concatenate(self._held) if self._held else np.empty(0, _PAIR)
@@ -191,10 +213,12 @@ class _Hashes:
         self._held, self._count, self._spilled = [], 0, True
 
 
-def _rows_sharing(pairs: NDArray[Any]) -> NDArray[np.int64]:
+def _rows_sharing(pairs: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that share their hash, and the first row that has it; rows come in order."""
     ordered = pairs[np.argsort(pairs["hash"], kind="stable")]
-    same = ordered["hash"][1:] == ordered["hash"][:-1]
-    shared = np.zeros(len(ordered), np.bool_)
-    shared[1:] |= same
-    shared[:-1] |= same
-    return ordered["row"][shared]
+    begins = np.ones(len(ordered), np.bool_)
+    begins[1:] = ordered["hash"][1:] != ordered["hash"][:-1]
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(ordered)), 0))
+    shared = ~begins
+    shared[:-1] |= ~begins[1:]
+    return ordered["row"][shared], ordered["row"][first][shared]

@@ -5,24 +5,43 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import importlib.resources
+import math
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from batchkit import jsonl
 from batchkit.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batchkit.fields import Service
-    from batchkit.wire import Kind
+    from batchkit.wire import Dialect, Kind
 
-__all__ = ["Limits", "default_limits", "ending_model", "service_limit"]
+__all__ = [
+    "FileLimits",
+    "Limits",
+    "default_limits",
+    "ending_model",
+    "file_limits",
+    "service_limit",
+]
 
 # A job that is refused as too large is refused forever, so shards stay well below the limits.
 _SHARE_OF_BYTES = 4
 _SHARE_OF_TOKENS = 3
 _SHARE_OF_INLINE = 2
+_FRACTIONS = ("bytes_per_token",)
+# The limit of rows in `facts/limits.json`; the Developer API documents none.
+_ROW_LIMITS: Mapping[str, str] = MappingProxyType(
+    {
+        "vertex-generate": "max_rows",
+        "vertex-embed": "max_embedding_rows",
+        "vertex-embed-legacy": "max_legacy_embedding_rows",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +58,6 @@ class Limits:
     max_inline_bytes: int
     bytes_per_token: float = 3.0
 
-    def __post_init__(self) -> None:
-        """Refuse limits under which no request fits."""
-        for name, value in asdict(self).items():
-            if value <= 0:
-                message = f"limits: {name}={value} is not positive"
-                raise SetupError(message)
-
     @property
     def shard_bytes(self) -> int:
         """Bytes at which a shard is full, whichever of bytes and tokens comes first."""
@@ -54,6 +66,14 @@ class Limits:
     def to_json(self) -> dict[str, Any]:
         """The limits as they stand in `run.json`."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What one request file, which is one job, may hold; None where the service names no limit."""
+
+    max_bytes: int
+    max_rows: int | None
 
 
 @functools.cache
@@ -76,17 +96,47 @@ def default_limits(
         max_tokens=_enqueued_tokens(kind, model) // _SHARE_OF_TOKENS,
         max_inline_bytes=service_limit("gemini", "max_inline_bytes") // _SHARE_OF_INLINE,
     )
-    try:
-        return replace(defaults, **(changes or {}))
-    except TypeError:
-        known = ", ".join(defaults.to_json())
-        message = f"limits: {', '.join(changes or {})}: the limits are {known}"
-        raise SetupError(message) from None
+    return replace(defaults, **_checked(changes or {}, tuple(defaults.to_json())))
+
+
+def file_limits(dialect: Dialect, changes: Mapping[str, float] | None = None) -> FileLimits:
+    """What the service documents for one file of this dialect, with the user's changes."""
+    rows = _ROW_LIMITS.get(dialect.name)
+    defaults = FileLimits(
+        max_bytes=service_limit(dialect.service, "max_file_bytes"),
+        max_rows=service_limit(dialect.service, rows) if rows else None,
+    )
+    return replace(defaults, **_checked(changes or {}, ("max_bytes", "max_rows")))
+
+
+def _checked(changes: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    """The user's changes as the numbers they are to be; SetupError for all others."""
+    for name, value in changes.items():
+        if name not in known:
+            message = f"limits: there is no {name}; the limits are {', '.join(known)}"
+            raise SetupError(message)
+        why = _why_no_limit(value, whole=name not in _FRACTIONS)
+        if why:
+            message = f"limits: {name}={value!r} is not {why}"
+            raise SetupError(message)
+    return {n: float(v) if n in _FRACTIONS else int(v) for n, v in changes.items()}
+
+
+def _why_no_limit(value: Any, *, whole: bool) -> str | None:
+    """What a limit would have to be; numpy's numbers are numbers, too."""
+    if not isinstance(value, Real) or value is True or math.isnan(value):
+        return "a number"
+    if value <= 0:
+        return "positive"
+    if math.isinf(value):
+        return "finite"
+    return "a whole number" if whole and not float(value).is_integer() else None
 
 
 def _enqueued_tokens(kind: Kind, model: str) -> int:
     facts = _facts("limits.json")["enqueued_tokens"]
-    named = [name for name in facts["models"] if model.startswith(name)]
+    plain = model.rpartition("/")[2]
+    named = [name for name in facts["models"] if plain.startswith(name)]
     if named:
         return facts["models"][max(named, key=len)]
     return facts[f"unknown_{kind}_model"]

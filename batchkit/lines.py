@@ -15,9 +15,10 @@ from batchkit.encode import escape, join
 from batchkit.fields import field_table
 from batchkit.key import row_keys, wire_keys
 from batchkit.specs.bodies import REJECTED
+from batchkit.text import check_utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from batchkit.specs.bodies import BoundSpec
     from batchkit.wire import Dialect
@@ -85,20 +86,26 @@ class LineEncoder:
         needed = dict.fromkeys([*self.bound.columns, *self.key, *self.carried])
         return list(needed) or self.schema.names[:1]
 
-    def encode(
-        self, batch: pa.RecordBatch, first_row: int, bad_keys: Mapping[int, str]
-    ) -> EncodedBatch:
+    def encode(self, batch: pa.RecordBatch, first_row: int, bad_keys: pa.Table) -> EncodedBatch:
         """Lines and rows of a batch whose first row has this number in the table.
 
-        `bad_keys` gives the reason for each row whose key was found unusable.
+        `bad_keys` (of `BAD_KEYS`, in row order) are rows whose keys were found unusable. Raises
+        TableError for text that is not UTF-8.
         """
-        keys, rejected_keys = self._keys(batch, first_row, bad_keys)
+        check_utf8(batch)
+        named = self._named(batch, first_row)
+        keys, rejected_keys = _without_bad(named, first_row, bad_keys)
         bodies = self.bound.bodies(batch)
         before, between, after = self.dialect.frame
         lines = join([before, escape(keys), between, *bodies.segments, after])
         lines, too_long = self._without_long(lines)
-        rejected = _merged([rejected_keys, bodies.rejected, too_long], keys, first_row)
+        rejected = _merged([rejected_keys, bodies.rejected, too_long], named, first_row)
         return EncodedBatch(self._rows(batch, first_row, keys, lines), lines, rejected)
+
+    def _named(self, batch: pa.RecordBatch, first_row: int) -> pa.Array:
+        if self.key:
+            return wire_keys([batch.column(name) for name in self.key])
+        return row_keys(first_row, batch.num_rows)
 
     def _without_long(self, lines: pa.Array) -> tuple[pa.Array, pa.RecordBatch]:
         lengths = pc.fill_null(pc.binary_length(lines), 0).to_numpy()
@@ -108,25 +115,6 @@ class LineEncoder:
             fits = pa.array(lengths <= self.max_bytes)
             lines = pc.if_else(fits, lines, pa.scalar(None, lines.type))
         return lines, _rejected(long.tolist(), "$", reasons)
-
-    def _keys(
-        self, batch: pa.RecordBatch, first_row: int, bad_keys: Mapping[int, str]
-    ) -> tuple[pa.Array, pa.RecordBatch]:
-        """Wire keys, null for a row that may not have one, and those rows (of `REJECTED`)."""
-        if self.key:
-            keys = wire_keys([batch.column(name) for name in self.key])
-        else:
-            keys = row_keys(first_row, batch.num_rows)
-        bad = {
-            row - first_row: reason
-            for row, reason in bad_keys.items()
-            if first_row <= row < first_row + batch.num_rows
-        }
-        if bad:
-            usable = np.ones(batch.num_rows, np.bool_)
-            usable[list(bad)] = False
-            keys = pc.if_else(pa.array(usable), keys, pa.scalar(None, keys.type))
-        return keys, _rejected(list(bad), _KEY_PATH, list(bad.values()))
 
     def _rows(
         self, batch: pa.RecordBatch, first_row: int, keys: pa.Array, lines: pa.Array
@@ -151,6 +139,21 @@ class LineEncoder:
             for line in lines.to_pylist()
         )
         return pa.array(hashes, pa.string())
+
+
+def _without_bad(
+    keys: pa.Array, first_row: int, bad_keys: pa.Table
+) -> tuple[pa.Array, pa.RecordBatch]:
+    """The keys with null for those that may not be used, and those rows (of `REJECTED`)."""
+    bounds = [first_row, first_row + len(keys)]
+    start, stop = np.searchsorted(bad_keys.column("row").to_numpy(), bounds).tolist()
+    here = bad_keys.slice(start, stop - start)
+    offsets = here.column("row").to_numpy() - first_row
+    if offsets.size:
+        usable = np.ones(len(keys), np.bool_)
+        usable[offsets] = False
+        keys = pc.if_else(pa.array(usable), keys, pa.scalar(None, keys.type))
+    return keys, _rejected(offsets.tolist(), _KEY_PATH, here.column("reason").to_pylist())
 
 
 def _rejected(rows: Sequence[int], path: str, reasons: Sequence[str]) -> pa.RecordBatch:

@@ -73,6 +73,8 @@ class OutcomeSorter:
 
     def _scatter(self) -> None:
         """Move the held rows to the files of their ranges."""
+        if not any(batch.num_rows for batch in self._held):
+            return
         table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
         self._held, self._held_bytes = [], 0
         ranges = table.column(0).to_numpy() // self._width

@@ -66,15 +66,16 @@ class RequestFiles:
         while start < len(ends):
             shard = self._open or self._begin()
             before = (ends[start - 1], counts[start - 1]) if start else (0, 0)
+            room = max(0, self._limits.shard_bytes - shard.bytes)
             stop = min(
-                _reach(ends, before[0] + self._limits.shard_bytes - shard.bytes),
+                _reach(ends, before[0] + room),
                 _reach(counts, before[1] + self._limits.max_rows - shard.requests),
             )
             if stop <= start and shard.requests == 0:
-                stop = start + 1  # a request larger than a shard should be is a shard of its own
+                stop = _reach(ends, ends[start])  # a request larger than that is a shard of its own
             if stop > start:
                 shard.write(encoded, start, stop)
-            if stop < len(ends):
+            if stop < len(ends) and shard.requests:
                 self._close()
             start = max(start, stop)
 
@@ -101,7 +102,7 @@ class _OpenShard:
         self.requests = 0
         self._rows = 0
         self._first_row = 0
-        self._rejected: list[pa.RecordBatch] = []
+        self._rejected: pq.ParquetWriter | None = None
         self._outcomes = outcomes
         self._rejected_path = folder / f"{number}-0.parquet"
         self._hash = hashlib.sha256()
@@ -124,16 +125,20 @@ class _OpenShard:
         self.bytes += text.nbytes
         self.requests += len(lines) - lines.null_count
         self._rows += len(lines)
-        self._keep_rejected(encoded.rejected, rows)
+        self._write_rejected(encoded.rejected, rows)
 
-    def _keep_rejected(self, rejected: pa.RecordBatch, rows: pa.RecordBatch) -> None:
-        if rejected.num_rows:
-            numbers = rejected.column("row").to_numpy()
-            bounds = [rows.column("row")[0].as_py(), rows.column("row")[-1].as_py() + 1]
-            start, stop = np.searchsorted(numbers, bounds)
-            if stop > start:
-                here = rejected.slice(start, stop - start)
-                self._rejected.append(rejected_outcomes(here, self._outcomes))
+    def _write_rejected(self, rejected: pa.RecordBatch, rows: pa.RecordBatch) -> None:
+        numbers = rejected.column("row").to_numpy()
+        bounds = [rows.column("row")[0].as_py(), rows.column("row")[-1].as_py() + 1]
+        start, stop = np.searchsorted(numbers, bounds)
+        if stop == start:
+            return
+        if self._rejected is None:
+            file = self._files.enter_context(whole_file(self._rejected_path))
+            writer = pq.ParquetWriter(file, self._outcomes, compression="zstd")
+            self._rejected = self._files.enter_context(writer)
+        here = rejected.slice(start, stop - start)
+        self._rejected.write_batch(rejected_outcomes(here, self._outcomes))
 
     def abandon(self, error: BaseException) -> None:
         """Leave no file behind."""
@@ -141,9 +146,6 @@ class _OpenShard:
             self._files.__exit__(type(error), error, error.__traceback__)
 
     def close(self) -> WrittenShard:
-        if self._rejected:
-            with whole_file(self._rejected_path) as file:
-                pq.write_table(pa.Table.from_batches(self._rejected), file, compression="zstd")
         self._files.close()
         rejected = self._rows - self.requests
         digest = self._hash.hexdigest()

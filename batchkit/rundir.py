@@ -16,7 +16,7 @@ import filelock
 from batchkit import durable, jsonl
 from batchkit.definition import Definition
 from batchkit.display.html import tally_html
-from batchkit.errors import RunDirectoryError, RunHeldError
+from batchkit.errors import AccountChangedError, RunDirectoryError, RunHeldError
 from batchkit.fold import ShardOutcomes, tally
 from batchkit.layout import outcome_schema
 from batchkit.ledger import Attempt, Fact, Ledger
@@ -157,13 +157,26 @@ class Run:
 
     def tally(self) -> Mapping[str, int]:
         """Rows by status; they add up to the number of rows, and `pending` ones are still open."""
-        return tally([self.outcomes(shard) for shard in self.shards.shards])
+        return tally(self.outcomes(shard) for shard in self.shards.shards)
 
     def attempts(self) -> list[Attempt]:
         """The latest attempt at each shard that has requests, in source order."""
         return [
             self.ledger.attempts(shard.name)[-1] for shard in self.shards.shards if shard.requests
         ]
+
+    def check_account(self, account: str) -> None:
+        """Raise AccountChangedError when jobs of this run are under way with another account."""
+        mine = self.definition.fingerprint(account)
+        for attempt in self.attempts():
+            intent = attempt.last("intent")
+            is_open = attempt.stage in {"sending", "running", "ended"}
+            if intent and is_open and intent.content["account"] != mine:
+                message = (
+                    f"shard {attempt.shard} of {self.folder} is under way with another API key: "
+                    "go on with that key, or the run could not find its own jobs"
+                )
+                raise AccountChangedError(message)
 
     @contextlib.contextmanager
     def hold(self) -> Generator[None]:

@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchkit import durable, jsonl
 from batchkit.collecting import Verdict, collect_responses
 from batchkit.definition import Definition
+from batchkit.key import BAD_KEYS
 from batchkit.layout import outcome_schema
 from batchkit.lines import LineEncoder, rows_schema
 from batchkit.request_files import RequestFiles, WrittenShard
@@ -79,12 +81,23 @@ class BuildResult:
 def run_build(task: BuildTask) -> BuildResult:
     """Write the task's request and rows files, or read what it wrote when it ran before."""
     marker = task.staging / "done.json"
-    if not marker.exists():
+    shards = _built_before(marker, task)
+    if shards is None:
         durable.make_folder(task.staging)
-        shards = [asdict(shard) for shard in _build(task)]
-        durable.write_whole(marker, jsonl.dumps_readable({"shards": shards}))
+        shards = _build(task)
+        pieces = [piece.to_json() for piece in task.pieces]
+        content = {"pieces": pieces, "shards": [asdict(shard) for shard in shards]}
+        durable.write_whole(marker, jsonl.dumps_readable(content))
+    return BuildResult(task.number, tuple(shards))
+
+
+def _built_before(marker: Path, task: BuildTask) -> list[WrittenShard] | None:
+    """The shards that this task wrote; another version may have cut the table otherwise."""
+    if not marker.exists():
+        return None
     content = jsonl.loads(marker.read_bytes())
-    return BuildResult(task.number, tuple(WrittenShard(**shard) for shard in content["shards"]))
+    pieces = tuple(Piece.from_json(piece) for piece in content["pieces"])
+    return [WrittenShard(**each) for each in content["shards"]] if pieces == task.pieces else None
 
 
 def _build(task: BuildTask) -> list[WrittenShard]:
@@ -106,31 +119,30 @@ def _build(task: BuildTask) -> list[WrittenShard]:
         outcome_schema(task.spec, definition.layout),
     )
     with files, durable.whole_file(task.staging / "rejected.jsonl") as rejected:
-        for encoded in _encoded(task, encoder):
+        for encoded in _encoded(task, encoder, definition.table.columns(encoder.columns)):
             files.add(encoded)
             for row in encoded.rejected.to_pylist():
                 rejected.write(jsonl.dumps(row) + b"\n")
     return files.shards
 
 
-def _encoded(task: BuildTask, encoder: LineEncoder) -> Iterator[EncodedBatch]:
+def _encoded(task: BuildTask, encoder: LineEncoder, schema: pa.Schema) -> Iterator[EncodedBatch]:
     bad_keys = _bad_keys(task)
     for piece in task.pieces:
         row = piece.first_row
-        for batch in piece.batches(Path(task.folder), encoder.columns):
+        for batch in piece.batches(Path(task.folder), schema):
             yield encoder.encode(batch, row, bad_keys)
             row += batch.num_rows
 
 
-def _bad_keys(task: BuildTask) -> dict[int, str]:
-    """The rows of this task whose keys the build found unusable, with the reasons."""
+def _bad_keys(task: BuildTask) -> pa.Table:
+    """The rows of this task whose keys the build found unusable, of `BAD_KEYS`."""
     path = Path(task.folder) / BUILD_FOLDER / BAD_KEYS_NAME
     if not path.exists():
-        return {}
+        return pa.Table.from_batches([], BAD_KEYS)
     first = task.pieces[0].first_row
-    last = task.pieces[-1].first_row + task.pieces[-1].rows
-    found = pq.read_table(path).to_pylist()
-    return {bad["row"]: bad["reason"] for bad in found if first <= bad["row"] < last}
+    stop = task.pieces[-1].first_row + task.pieces[-1].rows
+    return pq.read_table(path, filters=[("row", ">=", first), ("row", "<", stop)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +157,11 @@ class CollectTask:
     attempt: int
     verdict: Verdict
 
+    @property
+    def marker(self) -> Path:
+        """What is there when it has been done."""
+        return Path(self.folder) / "outcomes" / f"{self.shard}-{self.attempt}.json"
+
     def to_json(self) -> dict[str, Any]:
         """The task as JSON."""
         return asdict(self)
@@ -158,8 +175,7 @@ class CollectTask:
 
 def run_collect(task: CollectTask) -> dict[str, Any]:
     """Write the attempt's outcomes, and return the counts of its lines; done once, read after."""
-    marker = Path(task.folder) / "outcomes" / f"{task.shard}-{task.attempt}.json"
-    if not marker.exists():
+    if not task.marker.exists():
         counts = collect_responses(Path(task.folder), task.shard, task.attempt, task.verdict)
-        durable.write_whole(marker, jsonl.dumps_readable(counts))
-    return jsonl.loads(marker.read_bytes())
+        durable.write_whole(task.marker, jsonl.dumps_readable(counts))
+    return jsonl.loads(task.marker.read_bytes())

@@ -1,43 +1,36 @@
-"""What makes a request invalid, and where: a request body held against the field tables."""
+"""What makes a request invalid, and where: a request body held against the field tables.
+
+A type of the table compiles once into a check. A check gives the problems of a value with paths
+that begin at the value, and whoever holds the value puts its own step before them: a body that is
+right never pays for a path.
+"""
 
 from __future__ import annotations
 
-import functools
-import math
-from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 from batchkit import jsonl
-from batchkit.fields import Service, field_table, nearest
+from batchkit.fields import FieldTable, Service, field_table, nearest
+from batchkit.scalar import SCALARS, Scalar, is_enum_number
+from batchkit.stray import stray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+__all__ = ["Check", "Problem", "Rule", "body_check", "step"]
 
-    from batchkit.fields import Field
-
-__all__ = ["Problem", "check_body", "field_home"]
-
-# The messages in which a field that stands in the wrong place is looked for.
-_HOMES = frozenset(
-    {
-        "Content",
-        "EmbedContentRequestEmbedContentConfig",
-        "FunctionCallingConfig",
-        "GenerationConfig",
-        "GenerationConfigThinkingConfig",
-        "ImageConfig",
-        "Part",
-        "SafetySetting",
-        "SpeechConfig",
-        "ThinkingConfig",
-        "ToolConfig",
-    }
+# Parsers read 100 levels (https://protobuf.dev/programming-guides/proto-limits/), of which the
+# frame of an inlined request takes some.
+_DEEPEST = 90
+# One body may be a list of a million mistakes; the first say enough.
+_MOST_PROBLEMS = 100
+_LONGEST_NAME = 80
+# What to write where a text or something else stands instead.
+_EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {"Content": '{"parts": [{"text": …}]}', "Part": '{"text": …}'}
 )
-_SDK_CONFIG = (
-    "`config` is google-genai's: its fields belong under generationConfig, and systemInstruction, "
-    "tools, toolConfig, safetySettings beside it"
-)
+_NAME = re.compile(r"[A-Za-z_$][\w$-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,153 +56,193 @@ class Problem:
         place = ", ".join([*where, self.path])
         return f"{place}: {self.message}" + (f"; {self.remedy}" if self.remedy else "")
 
-
-def check_body(
-    body: Any, service: Service, request_type: str, path: str = "$.request"
-) -> Iterator[Problem]:
-    """Problems of a body of type `request_type` by the service's field table, in its order."""
-    yield from _Walk(service, request_type).typed(body, request_type, path)
+    def under(self, place: str) -> Problem:
+        """The same problem with its path seen from further out."""
+        return replace(self, path=f"{place}{self.path}")
 
 
-def _error(rule: str, path: str, message: str, remedy: str | None = None) -> Problem:
+# The problems of a value that stands so many levels deep.
+Check: TypeAlias = Callable[[Any, int], Sequence[Problem]]
+# What a field table cannot state about a message; the paths begin at the message.
+Rule: TypeAlias = Callable[[Mapping[str, Any]], Sequence[Problem]]
+
+
+def body_check(
+    service: Service, request_type: str, rules: Mapping[str, Rule]
+) -> Callable[[Any], Sequence[Problem]]:
+    """A check of request bodies of a type; `rules` are held against the messages they name."""
+    check = _Compiler(field_table(service), request_type, rules, {}).type(request_type)
+    return lambda body: check(body, 1)
+
+
+def step(name: str) -> str:
+    """One step of a path: `.name`, or `["any name"]`."""
+    if len(name) <= _LONGEST_NAME and _NAME.fullmatch(name):
+        return f".{name}"
+    return f"[{jsonl.dumps(_short(name)).decode()}]"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+
+
+def _error(rule: str, message: str, remedy: str | None = None, path: str = "") -> Problem:
     return Problem("error", rule, path, message, remedy)
 
 
+def _wrong(value: Any, wanted: str, remedy: str | None = None) -> list[Problem]:
+    return [_error("wrong-type", f"{_kind(value)} instead of {wanted}", remedy)]
+
+
 @dataclass(frozen=True, slots=True)
-class _Walk:
-    """A descent through a JSON value beside its type; `root` is the type it began with."""
+class _Compiler:
+    """Field types become checks; `root` is the type of the whole body."""
 
-    service: Service
+    table: FieldTable
     root: str
+    rules: Mapping[str, Rule]
+    messages: dict[str, Check]
 
-    def typed(self, value: Any, field_type: Any, path: str) -> Iterator[Problem]:
-        table = field_table(self.service)
-        enum = table.enum(field_type)
-        if enum is not None:
-            yield from _check_enum(value, enum, path)
-        elif jsonl.is_list(field_type):
-            yield from self.repeated(value, field_type[0], path)
-        elif jsonl.is_object(field_type) or field_type == "object" or table.message(field_type):
-            yield from self.object(value, field_type, path)
-        else:
-            yield from _check_scalar(value, field_type, path)
+    def type(self, field_type: Any) -> Check:
+        if jsonl.is_list(field_type):
+            return self.repeated(field_type[0])
+        values = self.table.enum(field_type)
+        if values is not None:
+            return _enum(values)
+        if jsonl.is_object(field_type):
+            return _map(self.type(field_type["map"]))
+        scalar = SCALARS.get(field_type)
+        if scalar is None:
+            return self.message(field_type)
+        return _any if field_type == "any" else _scalar(scalar)
 
-    def repeated(self, value: Any, item_type: Any, path: str) -> Iterator[Problem]:
-        if jsonl.is_list(value):
-            for index, item in enumerate(value):
-                yield from self.typed(item, item_type, f"{path}[{index}]")
-        elif item_type == "Part" and jsonl.is_object(value):
-            message = "an object where a list is documented; Vertex AI is known to read it"
-            yield Problem("warning", "parts-object", path, message, "write [ ] around it")
-            yield from self.typed(value, item_type, path)
-        else:
-            yield _error("wrong-type", path, f"{_kind(value)} instead of a list")
+    def repeated(self, item_type: Any) -> Check:
+        check_item = self.type(item_type)
+        example = _EXAMPLES.get(item_type) if isinstance(item_type, str) else None
+        remedy = f"write [{example or ' '}]" + ("" if example else " around it")
+        as_object = item_type == "Part" and self.table.service == "vertex"
 
-    def object(self, value: Any, field_type: Any, path: str) -> Iterator[Problem]:
-        if not jsonl.is_object(value):
-            yield _error("wrong-type", path, f"{_kind(value)} instead of an object")
-        elif jsonl.is_object(field_type):
-            for name, item in value.items():
-                yield from self.typed(item, field_type["map"], f"{path}.{name}")
-        else:
-            yield from self.message(value, field_type, path)
+        def check(value: Any, depth: int) -> Sequence[Problem]:
+            if jsonl.is_list(value):
+                return _item_problems(value, check_item, depth)
+            if as_object and jsonl.is_object(value):
+                message = "an object where a list is documented; Vertex AI is known to read it"
+                told = Problem("warning", "parts-object", "", message, "write [ ] around it")
+                return [told, *check_item(value, depth + 1)]
+            return _wrong(value, "a list", remedy)
 
-    def message(self, value: Mapping[str, Any], type_name: str, path: str) -> Iterator[Problem]:
-        known = field_table(self.service).message(type_name)
-        for name, item in value.items() if known is not None else ():
-            field = known.get(name) if known else None
+        return check
+
+    def message(self, type_name: str) -> Check:
+        if type_name in self.messages:
+            return self.messages[type_name]
+        known: dict[str, tuple[str, Check]] = {}
+        self.messages[type_name] = self._message_check(type_name, known)
+        # Only now the fields: a message may contain itself, as Schema does.
+        for spelled, field in (self.table.message(type_name) or {}).items():
+            known[spelled] = (field.name, self.type(field.type))
+        return self.messages[type_name]
+
+    def _message_check(self, type_name: str, known: Mapping[str, tuple[str, Check]]) -> Check:
+        rule = self.rules.get(type_name)
+        example = _EXAMPLES.get(type_name)
+        remedy = f"write {example}" if example else None
+
+        def check(value: Any, depth: int) -> Sequence[Problem]:
+            if not jsonl.is_object(value):
+                return _wrong(value, "an object", remedy)
+            if depth > _DEEPEST:
+                return [_TOO_DEEP]
+            found = self.fields(value, type_name, known, depth + 1)
+            return [*found, *rule(value)] if rule else found
+
+        return check
+
+    def fields(
+        self,
+        message: Mapping[str, Any],
+        type_name: str,
+        known: Mapping[str, tuple[str, Check]],
+        depth: int,
+    ) -> list[Problem]:
+        found: list[Problem] = []
+        for spelled, item in message.items():
+            field = known.get(spelled)
             if field is None:
-                yield self.unknown(name, type_name, known or {}, path)
+                found.append(self.stray(spelled, type_name))
             elif item is not None:  # proto JSON reads null as absent
-                yield from self.typed(item, field.type, f"{path}.{name}")
+                problems = field[1](item, depth)
+                if problems:
+                    found += [problem.under(step(spelled)) for problem in problems]
+                if field[0] != spelled and message.get(field[0]) is not None:
+                    found.append(_twice(field[0], spelled))
+        return found
 
-    def unknown(self, name: str, type_name: str, known: Mapping[str, Field], path: str) -> Problem:
-        place = f"{path}.{name}"
-        other: Service = "vertex" if self.service == "gemini" else "gemini"
-        if name == "config":
-            return _error("sdk-config", place, "unknown field", _SDK_CONFIG)
-        home = field_home(name, self.service, self.root)
-        if home is not None:
-            return _error("misplaced-field", place, "unknown field", f"did you mean {home}?")
-        if name in (field_table(other).message(type_name) or {}):
-            only = "Vertex AI" if other == "vertex" else "the Developer API"
-            remedy = f"it exists on {only} only: leave it out, or send the batch there"
-            return _error("other-service", place, "unknown field", remedy)
-        near = nearest(name, (field.name for field in known.values()))
-        remedy = f"did you mean {near}?" if near else "the service refuses fields it does not know"
-        return _error("unknown-field", place, "unknown field", remedy)
+    def stray(self, name: str, type_name: str) -> Problem:
+        told = stray(_short(name), type_name, self.table.service, self.root)
+        return _error(told.rule, "unknown field", told.remedy, step(name))
 
 
-def field_home(name: str, service: Service, request_type: str) -> str | None:
-    """The path from a request to the nearest message that has this field, None without one."""
-    table = field_table(service)
-    queue: deque[tuple[str, str]] = deque([(request_type, "")])
-    seen = {request_type}
-    while queue:
-        type_name, prefix = queue.popleft()
-        fields = table.message(type_name) or {}
-        if name in fields:
-            return f"{prefix}{fields[name].name}"
-        for spelled, field in fields.items():
-            if spelled != field.name:
-                continue
-            repeated = jsonl.is_list(field.type)
-            inner = field.type[0] if repeated else field.type
-            if isinstance(inner, str) and inner in _HOMES and inner not in seen:
-                seen.add(inner)
-                queue.append((inner, f"{prefix}{field.name}{'[]' if repeated else ''}."))
-    return None
+def _item_problems(items: list[Any], check_item: Check, depth: int) -> Sequence[Problem]:
+    found: list[Problem] = []
+    for index, item in enumerate(items):
+        problems = check_item(item, depth + 1)
+        if problems:
+            found += [problem.under(f"[{index}]") for problem in problems]
+            if len(found) >= _MOST_PROBLEMS:
+                break
+    return found
 
 
-def _check_enum(value: Any, enum: tuple[str, ...], path: str) -> Iterator[Problem]:
-    if not isinstance(value, str):
-        yield _error("wrong-type", path, f"{_kind(value)} instead of the name of a value")
-    elif value not in enum:
-        near = nearest(value, enum)
-        remedy = f"did you mean {near}?" if near else f"the values are {', '.join(enum[:8])}"
-        yield _error("unknown-value", path, f"unknown value {value!r}", remedy)
+def _twice(name: str, spelled: str) -> Problem:
+    return _error("field-twice", f"{name} stands beside it", "write it once", step(spelled))
 
 
-def _check_scalar(value: Any, field_type: str, path: str) -> Iterator[Problem]:
-    expected = _SCALARS.get(field_type)
-    if expected is not None:
-        wanted, fits = expected
-        if not fits(value):
-            yield _error("wrong-type", path, f"{_kind(value)} instead of {wanted}")
+def _map(check_value: Check) -> Check:
+    def check(value: Any, depth: int) -> Sequence[Problem]:
+        if not jsonl.is_object(value):
+            return _wrong(value, "an object")
+        found: list[Problem] = []
+        for name, item in value.items():
+            problems = check_value(item, depth + 1)
+            if problems:
+                found += [problem.under(step(name)) for problem in problems]
+        return found
+
+    return check
 
 
-def _is_int(value: Any, bits: int) -> bool:
-    """Proto JSON reads 1, 1.0 and "1" as the integer 1."""
-    if isinstance(value, str) and value.lstrip("-").isdigit() and value.isascii():
-        value = int(value)
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return whole and not isinstance(value, bool) and -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
+def _enum(values: tuple[str, ...]) -> Check:
+    """The name of a value, or its number: the tables have no numbers, so any is taken."""
+    names = frozenset(values)
+
+    def check(value: Any, _: int) -> Sequence[Problem]:
+        if not isinstance(value, str):
+            return () if is_enum_number(value) else _wrong(value, "the name of a value")
+        if value in names:
+            return ()
+        near = nearest(value, values)
+        remedy = f"did you mean {near}?" if near else f"the values are {', '.join(values[:8])}"
+        return [_error("unknown-value", f"unknown value {_short(value)!r}", remedy)]
+
+    return check
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _scalar(scalar: Scalar) -> Check:
+    wanted, fits = scalar.wanted, scalar.fits
+    return lambda value, _: () if fits(value) else _wrong(value, wanted)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def _any(value: Any, depth: int) -> Sequence[Problem]:
+    """Any value, as long as a parser follows it down."""
+    items = list(value.values()) if jsonl.is_object(value) else value
+    if not jsonl.is_list(items):
+        return ()
+    too_deep = depth > _DEEPEST or any(_any(item, depth + 1) for item in items)
+    return [_TOO_DEEP] if too_deep else ()
 
 
-def _is_boolean(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-_SCALARS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "string": ("text", _is_text),
-    "byte": ("base64 text", _is_text),
-    "date-time": ("a timestamp as text", _is_text),
-    "google-datetime": ("a timestamp as text", _is_text),
-    "google-duration": ("a duration as text", _is_text),
-    "boolean": ("true or false", _is_boolean),
-    "int32": ("a 32-bit integer", functools.partial(_is_int, bits=32)),
-    "int64": ("a 64-bit integer", functools.partial(_is_int, bits=64)),
-    "float": ("a number", _is_number),
-    "double": ("a number", _is_number),
-}
+_TOO_DEEP = _error("too-deep", f"nested deeper than {_DEEPEST} levels", "flatten it")
 
 
 def _kind(value: Any) -> str:

@@ -34,9 +34,15 @@ _HTTP_REASONS: Mapping[int, str] = MappingProxyType({
     501: "UNIMPLEMENTED", 502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
 })
 # fmt: on
+_CODES = MappingProxyType({str(n): n for n in (*range(len(_RPC_REASONS)), *_HTTP_REASONS)})
+_EXACT_INTEGER = 2**53
+_TOO_DEEP = "the line is nested too deep to be read"
 # "Bad Request: {"error": {…}}", the status column of Vertex rows
 # https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage
-_STATUS = re.compile(r"^[^:{]*:\s*(\{.*\})\s*$", re.DOTALL)
+_STATUS = re.compile(r"^(?:[^:{]*:)?\s*(\{.*\})\s*$", re.DOTALL)
+# What a line says of its answer, so that a line that has one of these and no `response` is one.
+_ANSWER = frozenset({"candidates", "promptFeedback", "embedding", "usageMetadata"})
+_FRAME = frozenset({"request", "response", "instance", "predictions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ def dialect_for(service: Service, kind: Kind) -> Dialect:
 
 def rpc_reason(code: object) -> str:
     """The name of a google.rpc or HTTP code; `CODE_n` when it is neither."""
+    if isinstance(code, str) and code in _CODES:
+        code = _CODES[code]
     if isinstance(code, int) and 0 <= code < len(_RPC_REASONS):
         return _RPC_REASONS[code]
     if isinstance(code, int) and code in _HTTP_REASONS:
@@ -99,6 +107,8 @@ def decode_line(line: bytes, *, keep_body: bool = False) -> Response:
         item = jsonl.loads_lenient(line)
     except ValueError as error:
         return Response(None, "malformed", error_message=f"not JSON: {error}")
+    except RecursionError:
+        return Response(None, "malformed", error_message=_TOO_DEEP)
     return decode_item(item, keep_body=keep_body)
 
 
@@ -106,28 +116,41 @@ def decode_item(item: Any, *, keep_body: bool = False) -> Response:
     """What one line of an output file, or one inlined response, says once it is read."""
     if not jsonl.is_object(item):
         return Response(None, "malformed", error_message="the line is not a JSON object")
-    response = _decoded(item)
-    echo = item.get("request")
+    answer = _answer(item)
+    try:
+        response = _failure(item, answer) or _decoded(item, answer)
+    except RecursionError:  # the parser reads deeper than Python can print
+        response = Response(None, "malformed", error_message=_TOO_DEEP)
+    echo = _opened(item.get("request"))
     return replace(
         response,
         key=_key(item),
         request_hash=_echo_hash(echo) if jsonl.is_object(echo) else None,
-        body=_body(item) if keep_body else None,
+        body=_body(answer) if keep_body else None,
     )
 
 
-def _decoded(item: dict[str, Any]) -> Response:
-    error = item.get("error")
-    if error is not None:
-        return _error(error)
-    status = item.get("status")
-    if isinstance(status, str) and status:
-        return _status_error(status)
-    if "predictions" in item or "instance" in item:
-        return _legacy(item)
-    if "response" in item or "key" in item or "metadata" in item or "request" in item:
-        return decode_answer(item.get("response"))
-    return decode_answer(item)
+def _answer(item: dict[str, Any]) -> Any:
+    """The object that answers, whatever it stands under; the line itself when it stands bare."""
+    for name in ("response", "predictions"):
+        if item.get(name) is not None:
+            return _opened(item[name])
+    return None if _ANSWER.isdisjoint(item) else item
+
+
+def _opened(value: Any) -> Any:
+    """The value that a text column of BigQuery holds as JSON; what is no such text as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return jsonl.loads(value)
+    except ValueError:
+        return value
+
+
+def _decoded(item: dict[str, Any], answer: Any) -> Response:
+    is_legacy = item.get("response") is None and item.get("predictions") is not None
+    return decode_answer(_prediction(answer) if is_legacy else answer)
 
 
 def _key(item: dict[str, Any]) -> str | None:
@@ -135,57 +158,80 @@ def _key(item: dict[str, Any]) -> str | None:
         key = holder.get("key") if jsonl.is_object(holder) else None
         if isinstance(key, str):
             return key
+        # The metadata of an inlined request is a Struct, whose numbers are all doubles.
+        if isinstance(key, float) and key.is_integer() and abs(key) < _EXACT_INTEGER:
+            key = int(key)
         if isinstance(key, int) and not isinstance(key, bool):
             return str(key)
     return None
 
 
-def _body(item: dict[str, Any]) -> str | None:
-    body = item.get("response", item.get("predictions"))
-    return None if body is None else jsonl.dumps(body).decode()
+def _body(answer: Any) -> str | None:
+    try:
+        return None if answer is None else jsonl.dumps(answer).decode()
+    except TypeError:  # nested deeper than JSON is written
+        return None
 
 
-def _echo_hash(echo: dict[str, Any]) -> str:
-    kind = "EmbedContentRequest" if "content" in echo else "GenerateContentRequest"
-    return request_hash(echo, field_table("vertex"), kind)
+def _echo_hash(echo: dict[str, Any]) -> str | None:
+    embeds = echo.get("content") is not None
+    kind = "EmbedContentRequest" if embeds else "GenerateContentRequest"
+    try:
+        return request_hash(echo, field_table("vertex"), kind)
+    except (TypeError, RecursionError):  # nested deeper than any request of ours
+        return None
+
+
+def _failure(item: dict[str, Any], answer: Any) -> Response | None:
+    """What went wrong, as `error`, as the `status` of a Vertex row, or as a bare google.rpc.Status.
+
+    An empty status is that of a row that went well, and so is an empty error beside an answer.
+    """
+    error, status = item.get("error"), item.get("status")
+    if "code" in item and _FRAME.isdisjoint(item) and answer is None and not error:
+        return _error(item)
+    if error or (jsonl.is_object(error) and answer is None):
+        return _error(error)
+    if jsonl.is_object(status):
+        return _error(status) if status.get("code") or status.get("error") else None
+    return _error_text(status) if isinstance(status, str) and status else None
 
 
 def _error(error: Any) -> Response:
+    """An error object, however often wrapped, or the text of one."""
+    while jsonl.is_object(error) and error.get("error"):
+        error = error["error"]
     if not jsonl.is_object(error):
-        return Response(None, "error", error_code="UNKNOWN", error_message=str(error))
-    inner = error.get("error")
-    if jsonl.is_object(inner):
-        return _error(inner)
-    reason = error.get("status") or rpc_reason(error.get("code"))
-    message = error.get("message")
+        return _error_text(str(error))
+    reason = error.get("status") or rpc_reason(error.get("code") or None)
+    message = error.get("message") or (str(error) if error and reason == "UNKNOWN" else None)
     return Response(
         None, "error", error_code=str(reason), error_message=str(message) if message else None
     )
 
 
-def _status_error(status: str) -> Response:
-    matched = _STATUS.match(status)
-    if matched:
-        try:
-            return _error(jsonl.loads(matched[1]))
-        except ValueError:
-            pass
-    return Response(None, "error", error_code="UNKNOWN", error_message=status)
+def _error_text(text: str) -> Response:
+    """`Bad Request: {"error": {…}}`, or a reason, or whatever it says."""
+    matched = _STATUS.match(text)
+    said = _opened(matched[1]) if matched else None
+    if jsonl.is_object(said):
+        response = _error(said)
+        return replace(response, error_message=response.error_message or text)
+    reason = text.partition(":")[0].strip()
+    code = reason if reason in _RPC_REASONS[1:] else "UNKNOWN"
+    return Response(None, "error", error_code=code, error_message=text)
 
 
-def _legacy(item: dict[str, Any]) -> Response:
-    """A row of text-embedding models: `{"instance", "predictions": [{"embeddings"}]}`."""
-    predictions = item.get("predictions")
+def _prediction(predictions: Any) -> Any:
+    """The first of a text-embedding row, `[{"embeddings": {…}}]`, in the form of today's models."""
     first = predictions[0] if jsonl.is_list(predictions) and predictions else None
     embeddings = first.get("embeddings") if jsonl.is_object(first) else None
     if not jsonl.is_object(embeddings):
-        return Response(None, "empty", error_message="the row has no prediction")
+        return None
     statistics = embeddings.get("statistics")
     counts = statistics if jsonl.is_object(statistics) else {}
-    return decode_answer(
-        {
-            "embedding": {"values": embeddings.get("values")},
-            "tokenCount": counts.get("token_count"),
-            "truncated": counts.get("truncated"),
-        }
-    )
+    return {
+        "embedding": {"values": embeddings.get("values")},
+        "tokenCount": counts.get("token_count"),
+        "truncated": counts.get("truncated"),
+    }

@@ -6,19 +6,23 @@ import click
 
 from batchkit.cli import batchkit
 
+_WIDTH = 100
+
 
 def reference() -> str:
     """One section per command and subcommand."""
-    sections = [_section(batchkit, "batchkit", 2)]
-    for name, command in batchkit.commands.items():
-        sections.append(_section(command, f"batchkit {name}", 2))
-        if isinstance(command, click.Group):
-            inner = command.commands.items()
-            sections.extend(_section(sub, f"batchkit {name} {title}", 3) for title, sub in inner)
-    return "\n" + "\n".join(sections)
+    names = ["-h", "--help"]
+    root = click.Context(
+        batchkit, info_name="batchkit", terminal_width=_WIDTH, help_option_names=names
+    )
+    return "\n" + "\n".join(_sections(batchkit, root, 2))
 
 
-def _section(command: click.Command, path: str, level: int) -> str:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+def _sections(command: click.Command, context: click.Context, level: int) -> list[str]:
     text = "\n".join(line.rstrip() for line in command.get_help(context).split("\n"))
-    return f"{'#' * level} {path}\n\n```text\n{text.rstrip()}\n```\n"
+    sections = [f"{'#' * level} {context.command_path}\n\n```text\n{text.rstrip()}\n```\n"]
+    if isinstance(command, click.Group):
+        deeper = level if context.parent is None else level + 1
+        for name, inner in command.commands.items():
+            sections += _sections(inner, click.Context(inner, context, name), deeper)
+    return sections

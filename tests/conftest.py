@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 import batchkit as bk
 from batchkit.emulator import Emulator, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# How long an example takes says how busy the machine is, not whether a law holds.
+settings.register_profile("batchkit", deadline=None)
+settings.load_profile("batchkit")
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,8 @@ def test_a_prefix_goes_before_our_names_only(tmp_path: Path, service: Service) -
 def test_an_answer_by_schema_stays_one_struct_when_asked_to(
     tmp_path: Path, service: Service
 ) -> None:
-    schema = {"type": "object", "properties": {"score": {"type": "integer"}}}
+    properties = {"score": {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "required": ["score"]}
     spec = bk.generate("gemini-3.8-flash", "{text}", schema=schema)
     results = bk.run(
         [{"text": "a"}], spec, into=tmp_path / "run", client=service.client, flatten=False

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import batchkit as bk
 from batchkit import jsonl
 from batchkit.collecting import Verdict
-from batchkit.tables.pinned import Piece, PinnedFile
+from batchkit.tables.pinned import PinnedFile
 from batchkit.tasks import BuildTask, CollectTask, run_build
 
 SPECS = [
@@ -19,8 +20,8 @@ SPECS = [
 
 @pytest.mark.parametrize("spec", SPECS, ids=["generate", "embed"])
 def test_a_build_task_survives_json_and_pickle(spec: bk.Spec) -> None:
-    file = PinnedFile("/data/rows.parquet", "parquet", 10, 5, (3, 4))
-    task = BuildTask("runs/x", 2, (Piece(file, (0,), 0), Piece(file, (1,), 3)), spec)
+    file = PinnedFile("/data/y=1/a.parquet", "parquet", 10, 5, (3, 4), (("y", "1"), ("z", None)))
+    task = BuildTask("runs/x", 2, (file.piece(0, 1, 0), file.piece(1, 2, 3)), spec)
     assert BuildTask.from_json(jsonl.loads(jsonl.dumps(task.to_json()))) == task
     assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
 
@@ -47,3 +48,17 @@ def test_a_task_that_ran_before_is_read_and_not_run_again(tmp_path: Path) -> Non
     bk.build([{"text": "x"}], SPECS[0], into=tmp_path / "run", engine=Watching())
     assert len(seen) == 1
     assert run_build.__module__ == "batchkit.tasks"  # importable where a worker runs it
+
+
+def test_what_another_cut_of_the_table_wrote_is_not_taken(tmp_path: Path) -> None:
+    class Interrupted:
+        def map(self, function: Any, tasks: Any) -> Any:
+            (task,) = tasks
+            function(task)
+            marker = task.staging / "done.json"
+            marker.write_bytes(marker.read_bytes().replace(b'"rows": 2', b'"rows": 1', 1))
+            return [function(task)]
+
+    rows = [{"text": "x"}, {"text": "y"}]
+    run = bk.build(rows, SPECS[0], into=tmp_path / "run", engine=Interrupted())
+    assert (run.shards.rows, run.shards.requests) == (2, 2)

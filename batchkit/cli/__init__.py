@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
 from batchkit.cli.emulate import emulate
-from batchkit.cli.outcome import ExitCode
+from batchkit.cli.outcome import ExitCode, ended
 from batchkit.cli.request_files import check, convert
 from batchkit.cli.runs import build, collect, run, status, submit, wait
 from batchkit.cli.service import files, jobs
 from batchkit.cli.shell import completion
-from batchkit.errors import BatchkitError
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -27,7 +30,10 @@ Try it without an account:
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="batchkit")
 def batchkit() -> None:
     """Turn tables into Gemini batches and put every answer back on its row.
@@ -54,12 +60,9 @@ for _command in (
     batchkit.add_command(_command)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run a command; what goes wrong is one message on standard error and an exit code."""
-    try:
-        batchkit.main(standalone_mode=True)
-    except BatchkitError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(ExitCode.ERROR.value)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED.value)
+    output = cast("TextIOWrapper | None", sys.stdout)
+    if output is not None:  # it is when it was closed
+        output.reconfigure(errors="backslashreplace")  # no locale makes a text an error
+    sys.exit(ended(lambda: batchkit.main(standalone_mode=False)))

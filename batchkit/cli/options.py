@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,29 +16,136 @@ if TYPE_CHECKING:
 
     from batchkit.specs.spec import Spec
 
-__all__ = ["build_options", "json_option", "limits_of", "spec_of"]
+__all__ = [
+    "SECONDS",
+    "Place",
+    "build_options",
+    "json_option",
+    "limits_of",
+    "poll_option",
+    "settle_option",
+    "spec_of",
+    "target_option",
+]
 
-_TEXT = "A text, or @FILE."
-_JSON = "JSON text, or @FILE."
+# Options of `batchkit.generate` and `batchkit.embed` that are JSON, and those that are text.
+_JSON_OPTIONS = ("config", "schema", "safety", "tools", "tool_config")
+_GENERATE_OPTIONS = ("system", *_JSON_OPTIONS, "cached_content")
+_EMBED_OPTIONS = ("title", "task_type", "dimensions")
+# Tables that hold rows, and so no requests that are ready.
+_ROWS_ONLY = (".parquet", ".csv")
 
 
+class Place(click.Path):
+    """A path that is not the empty text, which would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path as it was given."""
+        if not value:
+            self.fail("it has no name.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Seconds(click.FloatRange):
+    """A time that can be slept: a number that is neither negative, infinite nor none."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no time.", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds(min=0)
+
+
+def _text(name: str, help_text: str) -> Callable[..., Any]:
+    return click.option(name, metavar="TEXT|@FILE", help=help_text)
+
+
+def _json(name: str, help_text: str) -> Callable[..., Any]:
+    return click.option(name, metavar="JSON|@FILE", help=help_text)
+
+
+def _columns(name: str, help_text: str) -> Callable[..., Any]:
+    return click.option(name, multiple=True, metavar="COLUMN", help=f"{help_text} May be repeated.")
+
+
+target_option = click.option(
+    "--target", type=click.Choice(["inline", "file"]), help="How requests travel; chosen if absent."
+)
+poll_option = click.option(
+    "--poll-seconds",
+    type=_Seconds(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Longest time between looks.",
+)
+settle_option = click.option(
+    "--settle-seconds",
+    type=SECONDS,
+    default=60.0,
+    show_default=True,
+    help="How long lists of jobs may lag.",
+)
 _BUILD_OPTIONS = (
-    click.option("--model", required=True, help="Such as gemini-3.8-flash, gemini-embedding-001."),
-    click.option("--prompt", help=f"Template of the prompt: 'Summarise: {{text}}'. {_TEXT}"),
-    click.option("--embed", "text", help=f"Template of the text to embed: '{{text}}'. {_TEXT}"),
-    click.option("--system", help=f"System instruction. {_TEXT}"),
-    click.option("--config", help=f"The API's generationConfig. {_JSON}"),
-    click.option("--schema", help=f"JSON Schema that answers are to fit. {_JSON}"),
-    click.option("--title", help="Template of the title of an embedded document."),
-    click.option("--task-type", help="Such as RETRIEVAL_DOCUMENT."),
-    click.option("--dimensions", type=int, help="Length of the vectors."),
-    click.option("--key", multiple=True, help="Column that names rows; may be repeated."),
-    click.option("--into", help="Run directory; a new one below ./runs when left out."),
-    click.option("--target", type=click.Choice(["inline", "file"]), help="Chosen when left out."),
-    click.option("--carry", multiple=True, help="Column to copy into the run; may be repeated."),
-    click.option("--reject-bad-keys", is_flag=True, help="Do not stop at them; reject the rows."),
-    click.option("--limit", multiple=True, help="Such as max_rows=1000; may be repeated."),
+    click.option(
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="Such as gemini-3.8-flash, gemini-embedding-001.",
+    ),
+    _text("--prompt", "Template of the prompt: 'Summarise: {text}'."),
+    click.option(
+        "--embed",
+        "text",
+        metavar="TEXT|@FILE",
+        help="Template of the text to embed: '{text}'.",
+    ),
+    _text("--system", "System instruction."),
+    _json("--config", "The API's generationConfig."),
+    _json("--schema", "JSON Schema that answers are to fit."),
+    _json("--safety", "Thresholds by category, or the API's safetySettings."),
+    _json("--tools", "The API's tools."),
+    _json("--tool-config", "The API's toolConfig."),
+    click.option("--cached-content", metavar="NAME", help="Such as cachedContents/abc123."),
+    _text("--title", "Template of the title of an embedded document."),
+    click.option("--task-type", metavar="TYPE", help="Such as RETRIEVAL_DOCUMENT."),
+    click.option(
+        "--dimensions", type=click.IntRange(min=1), metavar="N", help="Length of the vectors."
+    ),
+    _columns("--key", "Column that names rows; row numbers if absent."),
+    click.option(
+        "--into",
+        type=Place(file_okay=False),
+        help="Run directory; a new one below ./runs if absent.",
+    ),
+    target_option,
+    _columns("--carry", "Column of a Parquet table to copy into the run."),
+    click.option(
+        "--on-bad-key",
+        type=click.Choice(["raise", "reject"]),
+        default="raise",
+        show_default=True,
+        help="Whether null and repeated keys stop the build, or their rows are rejected.",
+    ),
+    click.option(
+        "--limit",
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="What a shard may hold: max_rows=1000. May be repeated.",
+    ),
     click.option("--prefix", default="", help="Goes before the names of the result's columns."),
+    click.option(
+        "--flatten/--no-flatten",
+        default=True,
+        show_default=True,
+        help="A column for each field of the schema, or one column `answer`.",
+    ),
     click.option("--provenance", is_flag=True, help="Add job, shard, attempt and request hash."),
     click.option("--raw", is_flag=True, help="Add the untouched response."),
 )
@@ -55,23 +163,27 @@ def build_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def spec_of(options: dict[str, Any]) -> tuple[Spec | None, str | None]:
+def spec_of(table: str, options: dict[str, Any]) -> tuple[Spec | None, str | None]:
     """The spec that the options describe, taken out of them; or no spec, and the model."""
     model, prompt, text = (options.pop(name) for name in ("model", "prompt", "text"))
-    generating = {name: options.pop(name) for name in ("system", "config", "schema")}
-    embedding = {name: options.pop(name) for name in ("title", "task_type", "dimensions")}
-    if prompt and text:
+    generating = {name: options.pop(name) for name in _GENERATE_OPTIONS}
+    embedding = {name: options.pop(name) for name in _EMBED_OPTIONS}
+    if prompt is not None and text is not None:
         message = "--prompt generates and --embed embeds: give one of them"
         raise click.UsageError(message)
-    _refuse(generating, "--prompt", is_wrong=not prompt)
-    _refuse(embedding, "--embed", is_wrong=not text)
-    if prompt:
-        system = _text(generating["system"])
-        config, schema = _json(generating["config"]), _json(generating["schema"])
-        spec = bk.generate(model, _text(prompt) or "", system=system, config=config, schema=schema)
-        return spec, None
-    if text:
-        return bk.embed(model, _text(text) or "", **embedding), None
+    _refuse(generating, "--prompt", is_wrong=prompt is None)
+    _refuse(embedding, "--embed", is_wrong=text is None)
+    if prompt is not None:
+        for name in _JSON_OPTIONS:
+            generating[name] = _json_of(name, generating[name])
+        generating["system"] = _text_of("system", generating["system"])
+        return bk.generate(model, _text_of("prompt", prompt) or "", **generating), None
+    if text is not None:
+        embedding["title"] = _text_of("title", embedding["title"])
+        return bk.embed(model, _text_of("embed", text) or "", **embedding), None
+    if table.lower().endswith(_ROWS_ONLY):
+        message = f"{table} holds rows: say what to ask of each with --prompt or --embed"
+        raise click.UsageError(message)
     return None, model
 
 
@@ -88,29 +200,39 @@ def limits_of(given: tuple[str, ...]) -> dict[str, float]:
     for text in given:
         name, _, number = text.partition("=")
         try:
-            limits[name] = float(number) if "." in number else int(number)
+            value = float(number)
         except ValueError:
+            value = math.nan
+        if not name or not math.isfinite(value):
             message = f"--limit {text}: write it as name=number"
-            raise click.UsageError(message) from None
+            raise click.UsageError(message)
+        limits[name] = int(value) if value.is_integer() else value
     return limits
 
 
-def _text(value: str | None) -> str | None:
-    """The option's own text, or that of the file it names with `@`."""
+def _text_of(name: str, value: str | None) -> str | None:
+    """The option's own text, or that of the file it names with `@`; `@@` is a text's own `@`."""
     if value is None or not value.startswith("@"):
         return value
+    if value.startswith("@@"):
+        return value[1:]
+    option, path = f"--{name.replace('_', '-')}", value[1:]
     try:
-        return Path(value[1:]).read_text(encoding="utf-8").rstrip("\n")
+        return Path(path).read_text(encoding="utf-8-sig").rstrip("\n")
     except OSError as error:
-        message = f"{value[1:]}: {error.strerror}"
-        raise click.UsageError(message) from error
+        message = f"{option} {value}: {error.strerror}"
+    except UnicodeDecodeError as error:
+        message = f"{option} {value}: not UTF-8 text, at byte {error.start}"
+    raise click.UsageError(message)
 
 
-def _json(value: str | None) -> Any:
-    if value is None:
+def _json_of(name: str, value: str | None) -> Any:
+    text = _text_of(name, value)
+    if text is None:
         return None
     try:
-        return jsonl.loads(_text(value) or "")
+        return jsonl.loads(text)
     except ValueError as error:
-        message = f"{value[:40]!r} is not JSON: {error}"
+        shown = value if value and value.startswith("@") else repr(text[:40])
+        message = f"--{name.replace('_', '-')} {shown} is not JSON: {error}"
         raise click.UsageError(message) from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import batchkit as bk
+from batchkit.cli.options import Place, json_option
 from batchkit.cli.outcome import ExitCode, examples, finish, print_json
+from batchkit.cli.output import print_file
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,17 +30,28 @@ _DIALECTS = (
     "vertex-embed",
     "vertex-embed-legacy",
 )
+_FIELDS = {
+    "dialect": "which service reads it, and how",
+    "lines": "lines with requests",
+    "errors": "how many problems make the service refuse",
+    "warnings": "how many do not",
+    "problems": "each with severity, rule, line, key, path, message, remedy",
+}
 
 
 @click.command(
-    epilog=examples("""\
+    short_help="Check a request file offline.",
+    epilog=examples(
+        """\
 batchkit check requests.jsonl
 zcat requests.jsonl.gz | batchkit check -
-""")
+""",
+        **_FIELDS,
+    ),
 )
-@click.argument("file")
+@click.argument("file", type=Place(allow_dash=True))
 @click.option("--dialect", type=click.Choice(_DIALECTS), help="Which service reads it; found out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def check(*, file: str, dialect: str | None, as_json: bool) -> None:
     """Check a request file offline; `-` reads standard input.
 
@@ -49,35 +62,48 @@ def check(*, file: str, dialect: str | None, as_json: bool) -> None:
 
 
 @click.command(
-    epilog=examples("""\
+    short_help="Write a request file as keyed lines in UTF-8; check it.",
+    epilog=examples(
+        """\
 batchkit convert bare.jsonl keyed.jsonl
-""")
+cat bare.jsonl | batchkit convert - - > keyed.jsonl
+""",
+        **_FIELDS,
+    ),
 )
-@click.argument("source")
-@click.argument("to")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.argument("source", type=Place(allow_dash=True))
+@click.argument("to", type=Place(allow_dash=True))
+@json_option
 def convert(*, source: str, to: str, as_json: bool) -> None:
     """Write a request file as keyed lines in UTF-8, then check it; `-` is standard in- or output.
 
-    Takes bare lines, a JSON array, UTF-16, a byte order mark; moves misplaced fields.
+    Takes bare lines, a JSON array, UTF-16, a byte order mark; moves misplaced fields. What was
+    found goes to standard error when the requests go to standard output. Exit code 3 when there
+    are errors left.
     """
     with _input(source) as path, tempfile.TemporaryDirectory(prefix="batchkit-") as folder:
         target = Path(folder) / "out.jsonl" if to == "-" else Path(to)
         report = bk.convert(path, target)
         if to == "-":
-            with target.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
+            print_file(target)
         _tell(report, as_json=as_json, err=to == "-")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _input(file: str) -> Generator[Path]:
-    """A path to read, even for standard input."""
-    if file != "-":
-        yield Path(file)
+    """A path that can be read twice, even for standard input and a pipe."""
+    if file == "-" and sys.stdin is None:
+        message = "standard input is closed"
+        raise click.UsageError(message)
+    path = Path(file)
+    if file != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        yield path
         return
-    with tempfile.NamedTemporaryFile(suffix=".jsonl") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
+    with contextlib.ExitStack() as opened:
+        is_stdin = file == "-"
+        source = sys.stdin.buffer if is_stdin else opened.enter_context(path.open("rb"))
+        copy = opened.enter_context(tempfile.NamedTemporaryFile(suffix=".jsonl"))
+        shutil.copyfileobj(source, copy)
         copy.flush()
         yield Path(copy.name)
 
@@ -97,7 +123,7 @@ def _tell(report: Report, *, as_json: bool, err: bool = False) -> None:
             for problem in report.problems
         ]
         counts = {"lines": report.lines, "errors": report.errors, "warnings": report.warnings}
-        print_json({"dialect": report.dialect, **counts, "problems": problems})
+        print_json({"dialect": report.dialect, **counts, "problems": problems}, err=err)
     else:
         click.echo(str(report), err=err)
     finish(ExitCode.DONE if report.ok else ExitCode.NOT_ALL_OK)

@@ -10,32 +10,66 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import batchkit as bk
-from batchkit.cli.options import build_options, json_option, limits_of, spec_of
+from batchkit.cli.emulate import emulated
+from batchkit.cli.options import (
+    SECONDS,
+    Place,
+    build_options,
+    json_option,
+    limits_of,
+    poll_option,
+    settle_option,
+    spec_of,
+    target_option,
+)
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
+from batchkit.cli.output import check_output, tell, tell_results, to_option
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
 __all__ = ["build", "collect", "run", "status", "submit", "wait"]
 
-_to = click.option("--to", help="Where results go: .parquet, .csv, .jsonl, or a folder.")
-_run = click.argument("run")
+_JOURNEY_FIELDS = {
+    "run": "the run directory",
+    "rows": "rows of the table",
+    "statuses": "rows by status; they add up to `rows`",
+    "results": "the file or folder with the result",
+}
+
+
+def _check_table(_: click.Context, __: click.Parameter, value: str) -> str:
+    """A run reads its table again when it goes on: what can be read once is no table."""
+    path = Path(value)
+    if value == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
+        message = f"{value} can be read once, a run reads its table again: save it to a file first"
+        raise click.BadParameter(message)
+    return value
+
+
+_run = click.argument("run", type=Place(file_okay=False))
+_table = click.argument("table", type=Place(), callback=_check_table)
 
 
 @click.command(
-    epilog=examples("""\
+    short_help="Build, submit, wait and collect; it can be stopped and repeated.",
+    epilog=examples(
+        """\
 batchkit run reviews.csv --key review_id --model gemini-3.8-flash \\
     --prompt 'Summarise for a shop owner: {text}' --into runs/reviews
 batchkit run docs.parquet --key id --model gemini-embedding-001 \\
     --embed '{text}' --to vectors.parquet --emulator
 batchkit run requests.jsonl --model gemini-3.8-flash
-""")
+""",
+        **_JOURNEY_FIELDS,
+    ),
 )
-@click.argument("table")
+@_table
 @build_options
-@_to
+@to_option
 @click.option("--emulator", is_flag=True, help="Use an emulator on this machine, not Google.")
-@click.option("--poll-seconds", default=30.0, show_default=True, help="Longest time between looks.")
+@settle_option
+@poll_option
 @json_option
 def run(
     *,
@@ -49,29 +83,52 @@ def run(
     """Build, submit, wait and collect; stopped and given again, it goes on.
 
     TABLE is a Parquet file, folder or pattern, a .csv or a .jsonl of rows. Without --prompt and
-    --embed it is a ready request file.
+    --embed it is a ready request file. The emulator keeps its state in `.emulator` beside the run
+    directory, so that a run that was stopped finds its jobs.
     """
-    spec, model = spec_of(options)
-    with _client(options["into"], emulated=emulator) as client:
+    check_output(to)
+    spec, model = spec_of(table, options)
+    settle_seconds = options.pop("settle_seconds")
+    with _going_on(is_emulated=emulator), _client(options["into"], is_emulated=emulator) as client:
         results = bk.run(
-            table, spec, model=model, client=client, poll_seconds=poll_seconds, **_choices(options)
+            table,
+            spec,
+            model=model,
+            client=client,
+            settle_seconds=0.0 if emulator else settle_seconds,  # its list does not lag
+            poll_seconds=poll_seconds,
+            **_choices(options),
         )
-        _tell_results(results, to, as_json=as_json)
+        tell_results(results, to, as_json=as_json)
 
 
 @click.command(
-    epilog=examples("""\
+    short_help="Turn a table into request files; nothing is sent.",
+    epilog=examples(
+        """\
 batchkit build reviews.parquet --key id --model gemini-3.8-flash \\
     --prompt @prompt.txt --into runs/reviews
-""")
+""",
+        run="the run directory",
+        rows="rows of the table",
+        requests="rows that became requests",
+        rejected="rows that could not",
+        shards="request files, each of which is to be a job",
+        bytes="of all request files",
+        target="how the requests are to travel",
+    ),
 )
-@click.argument("table")
+@_table
 @build_options
 @json_option
 def build(*, table: str, as_json: bool, **options: Any) -> None:
-    """Turn a table into request files in a run directory; nothing is sent."""
-    spec, model = spec_of(options)
-    built = bk.build(table, spec, model=model, **_choices(options))
+    """Turn a table into request files in a run directory; nothing is sent.
+
+    TABLE is as in `batchkit run`. Exit code 3 when rows could not become requests.
+    """
+    spec, model = spec_of(table, options)
+    with _going_on():
+        built = bk.build(table, spec, model=model, **_choices(options))
     shards = built.shards
     facts = {
         "run": str(built.folder),
@@ -82,59 +139,75 @@ def build(*, table: str, as_json: bool, **options: Any) -> None:
         "bytes": sum(shard.bytes for shard in shards.shards),
         "target": shards.target,
     }
-    _tell(facts, as_json=as_json)
+    tell(facts, as_json=as_json)
+    finish(ExitCode.NOT_ALL_OK if shards.rejected else ExitCode.DONE)
 
 
 @click.command(
-    epilog=examples("""\
-batchkit submit runs/reviews
-""")
+    short_help="Create the jobs of RUN; safe to repeat.",
+    epilog=examples(
+        "batchkit submit runs/reviews",
+        run="the run directory",
+        jobs="shards that have a job now",
+        shards="shards with requests",
+        held="why the others have none yet, or null",
+    ),
 )
 @_run
-@click.option("--target", type=click.Choice(["inline", "file"]), help="Instead of the run's own.")
-@click.option("--settle-seconds", default=60.0, show_default=True, help="How long lists may lag.")
+@target_option
+@settle_option
 @json_option
 def submit(*, run: str, target: str | None, settle_seconds: float, as_json: bool) -> None:
     """Create a job for each shard of RUN that has none; safe to repeat.
 
     Exit code 4 when the service takes no more jobs now: submit again as jobs end.
     """
-    done = bk.submit(run, target=target, settle_seconds=settle_seconds)
-    _tell({"run": run, "jobs": done.sent, "shards": done.total}, as_json=as_json)
+    with _going_on():
+        done = bk.submit(run, target=target, settle_seconds=settle_seconds)
+    held = done.held.message if done.held else None
+    tell({"run": run, "jobs": done.sent, "shards": done.total, "held": held}, as_json=as_json)
     finish(ExitCode.DONE if done.is_complete else ExitCode.NOT_DONE)
 
 
 @click.command(
-    epilog=examples("""\
-batchkit wait runs/reviews
-""")
+    short_help="Wait until the jobs of RUN have ended; fetch their outputs.",
+    epilog=examples(
+        "batchkit wait runs/reviews\nbatchkit wait runs/reviews --timeout 600",
+        run="the run directory",
+        stages="shards by stage: unsent, sending, running, ended, fetched",
+    ),
 )
 @_run
-@click.option("--poll-seconds", default=30.0, show_default=True, help="Longest time between looks.")
-@click.option("--timeout", type=float, help="Seconds; without it, as long as it takes.")
-def wait(*, run: str, poll_seconds: float, timeout: float | None) -> None:
+@poll_option
+@click.option("--timeout", type=SECONDS, help="Without it, as long as it takes.")
+@json_option
+def wait(*, run: str, poll_seconds: float, timeout: float | None, as_json: bool) -> None:
     """Wait until all jobs of RUN have ended, and fetch their outputs.
 
     Ctrl-C stops waiting, not the jobs. Exit code 4 when the time is over.
     """
+    timed_out = False
     try:
-        waited = bk.wait(run, poll_seconds=poll_seconds, timeout=timeout)
+        bk.wait(run, poll_seconds=poll_seconds, timeout=timeout)
     except bk.errors.WaitTimeoutError as error:
         click.echo(str(error), err=True)
-        finish(ExitCode.NOT_DONE)
-    unsent = sum(1 for attempt in waited.attempts() if attempt.stage in {"unsent", "sending"})
+        timed_out = True
+    stages = _stages(bk.open_run(run))
+    if as_json:
+        print_json({"run": run, "stages": stages})
+    unsent = stages["unsent"] + stages["sending"]
     if unsent:
-        click.echo(f"{unsent} shards have no job yet: batchkit submit {run}", err=True)
-        finish(ExitCode.NOT_DONE)
+        shards = f"{unsent} shard has" if unsent == 1 else f"{unsent} shards have"
+        click.echo(f"{shards} no job yet: batchkit submit {run}", err=True)
+    finish(ExitCode.NOT_DONE if timed_out or unsent else ExitCode.DONE)
 
 
 @click.command(
-    epilog=examples("""\
-batchkit collect runs/reviews --to reviews.parquet
-""")
+    short_help="Join the responses of RUN onto its rows; write the result.",
+    epilog=examples("batchkit collect runs/reviews --to reviews.parquet", **_JOURNEY_FIELDS),
 )
 @_run
-@_to
+@to_option
 @click.option("--carried", is_flag=True, help="Only columns that travelled with the run.")
 @json_option
 def collect(*, run: str, to: str | None, carried: bool, as_json: bool) -> None:
@@ -142,27 +215,39 @@ def collect(*, run: str, to: str | None, carried: bool, as_json: bool) -> None:
 
     Exit code 4 while rows are pending, 3 when some are not ok.
     """
-    results = bk.collect(run, source="carried" if carried else "table")
-    _tell_results(results, to, as_json=as_json)
+    check_output(to)
+    with _going_on():
+        results = bk.collect(run, source="carried" if carried else "table")
+        tell_results(results, to, as_json=as_json)
 
 
 @click.command(
-    epilog=examples("""\
-batchkit status runs/reviews
-""")
+    epilog=examples(
+        "batchkit status runs/reviews",
+        run="the run directory",
+        is_built="whether all requests are there; without them nothing else is known",
+        rows="rows of the table",
+        statuses="rows by status; they add up to `rows`",
+        stages="shards by stage: unsent, sending, running, ended, fetched",
+    )
 )
 @_run
 @json_option
 def status(*, run: str, as_json: bool) -> None:
-    """Show what RUN has come to, from its directory alone."""
+    """Show what RUN has come to, from its directory alone.
+
+    Exit codes as of `batchkit collect`.
+    """
     opened = bk.open_run(run)
     if not opened.is_built:
-        _tell({"run": run, "state": "not built to the end"}, as_json=as_json)
+        facts = {"run": run, "is_built": False}
+        tell(facts if as_json else {"run": run, "state": "not built to the end"}, as_json=as_json)
         finish(ExitCode.NOT_DONE)
-    stages = Counter(attempt.stage for attempt in opened.attempts())
+    stages = _stages(opened)
     statuses = opened.tally()
     if as_json:
-        print_json({"run": run, "shards": dict(stages), "statuses": statuses})
+        rows = {"rows": opened.shards.rows, "statuses": statuses, "stages": stages}
+        print_json({"run": run, "is_built": True, **rows})
     else:
         from batchkit.display.summary import print_tally  # noqa: PLC0415  # rich takes time to load
 
@@ -171,62 +256,34 @@ def status(*, run: str, as_json: bool) -> None:
     finish(code_for(statuses))
 
 
+def _stages(run: bk.Run) -> Counter[str]:
+    return Counter(attempt.stage for attempt in run.attempts())
+
+
 def _choices(options: dict[str, Any]) -> dict[str, Any]:
     """The options of `build` that are not part of the spec, as the library takes them."""
-    return {
-        "key": options["key"] or None,
-        "into": options["into"],
-        "target": options["target"],
-        "carry": options["carry"] or None,
-        "on_bad_key": "reject" if options["reject_bad_keys"] else "raise",
-        "limits": limits_of(options["limit"]),
-        "prefix": options["prefix"],
-        "provenance": options["provenance"],
-        "raw": options["raw"],
-    }
+    limits = limits_of(options.pop("limit"))
+    key, carry = options.pop("key"), options.pop("carry")
+    return {**options, "key": key or None, "carry": carry or None, "limits": limits}
 
 
 @contextlib.contextmanager
-def _client(into: str | None, *, emulated: bool) -> Generator[bk.Gemini | None]:
-    """None for the environment's account, or a client of an emulator that lives for the command.
+def _going_on(*, is_emulated: bool = False) -> Generator[None]:
+    """Say, when a command is stopped, that it can go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        what = "stopped, and the emulator with it" if is_emulated else "stopped"
+        click.echo(f"{what}; the same command goes on from here", err=True)
+        raise
 
-    The emulator's state stays beside the run, so that a run that was stopped finds its jobs.
-    """
-    if not emulated:
+
+@contextlib.contextmanager
+def _client(into: str | None, *, is_emulated: bool) -> Generator[bk.Gemini | None]:
+    """None for the environment's account, or a client of an emulator that lives for the command."""
+    if not is_emulated:
         yield None
         return
-    state = Path(into).parent / ".emulator" if into else Path("runs") / ".emulator"
-    with bk.emulator.serve(folder=state, pending_seconds=0.5, job_seconds=2.0) as serving:
+    run = Path(into).expanduser() if into else Path("runs/new")
+    with emulated(run.parent / ".emulator", seconds=(0.5, 2.0)) as serving:
         yield bk.Gemini(serving.api_key, base_url=serving.url)
-
-
-def _tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(facts)
-        return
-    for name, value in facts.items():
-        click.echo(f"{name}  {value:,}" if isinstance(value, int) else f"{name}  {value}")
-
-
-def _tell_results(results: bk.Results, to: str | None, *, as_json: bool) -> None:
-    """Write the result, say where it is and what became of the rows, and end the command."""
-    path = _write(results, to)
-    statuses = results.tally()
-    run = str(results.run.folder)
-    if as_json:
-        print_json({"run": run, "rows": len(results), "statuses": statuses, "results": str(path)})
-    else:
-        from batchkit.display.summary import print_tally  # noqa: PLC0415  # rich takes time to load
-
-        print_tally(statuses, {"run": run, "results": path})
-    finish(code_for(statuses))
-
-
-def _write(results: bk.Results, to: str | None) -> Path:
-    if to is None:
-        return results.to_parquet()
-    if to.endswith(".csv"):
-        return results.to_csv(to)
-    if to.endswith((".jsonl", ".ndjson")):
-        return results.to_jsonl(to)
-    return results.to_parquet(to)

@@ -17,16 +17,20 @@ _PLACES = {
 
 
 @click.command(
+    short_help="Print the completion script for a shell.",
     epilog=examples("""\
 batchkit completion bash >> ~/.bashrc
 batchkit completion zsh  >> ~/.zshrc
 batchkit completion fish > ~/.config/fish/completions/batchkit.fish
-""")
+"""),
 )
 @click.argument("shell", type=click.Choice(list(_PLACES)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion script for a shell."""
+    """Print the completion script for a shell, for its start-up file.
+
+    In ~/.zshrc it goes behind `compinit`.
+    """
     made = get_completion_class(shell)
     if made is not None:
         click.echo(made(context.find_root().command, {}, "batchkit", "_BATCHKIT_COMPLETE").source())

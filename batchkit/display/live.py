@@ -17,6 +17,8 @@ from batchkit.events import Event, Progress, Said
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from rich.console import ConsoleOptions, RenderResult
+
 __all__ = ["shown"]
 
 _SECONDS_BETWEEN = 0.5
@@ -33,7 +35,7 @@ def shown(progress: Progress | None) -> Generator[Progress]:
     elif _in_notebook():
         with _Notebook() as display:
             yield display
-    elif sys.stderr.isatty():
+    elif _has_screen():
         with _Terminal() as display:
             yield display
     else:
@@ -42,7 +44,15 @@ def shown(progress: Progress | None) -> Generator[Progress]:
 
 def _in_notebook() -> bool:
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    # Colab and others have a shell of their own, made from this one.
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
+
+
+def _has_screen() -> bool:
+    """Whether standard error is a terminal that can be drawn on; it may also be closed."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return False
+    return not Console(stderr=True).is_dumb_terminal
 
 
 class _Lines:
@@ -54,8 +64,23 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         self._board.update(event)
         said = event.text if isinstance(event, Said) else self._board.milestone(event)
-        if said:
+        if said and sys.stderr is not None:
             print(said, file=sys.stderr, flush=True)  # noqa: T201  # standard error is the display
+
+
+class _Screen:
+    """A board that fits the terminal, whose size may change while it is looked at."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def __rich_console__(
+        self,
+        console: Console,
+        options: ConsoleOptions,  # their size is that of the rest of the screen
+    ) -> RenderResult:
+        width, height = console.size
+        yield self._board.render(width, height - 1)  # the cursor has the last line
 
 
 class _Terminal:
@@ -64,9 +89,8 @@ class _Terminal:
     def __init__(self) -> None:
         self._board = Board()
         self._console = Console(stderr=True)
-        self._live = Live(
-            console=self._console, get_renderable=self._board.render, refresh_per_second=4
-        )
+        screen = _Screen(self._board)
+        self._live = Live(console=self._console, get_renderable=lambda: screen)
 
     def __enter__(self) -> Self:
         self._live.start()

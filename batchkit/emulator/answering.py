@@ -30,6 +30,13 @@ _RANGES = {
     "maxOutputTokens": (1, None),
 }
 _MOST_STOP_SEQUENCES = 5
+_MIME_TYPES = (
+    "text/plain",
+    "application/json",
+    "application/xml",
+    "application/yaml",
+    "text/x.enum",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +77,20 @@ def _config_problems(model: Model, config: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: must be in the range [{low}, {high or model.output_tokens}]."
     if len(config.get("stopSequences", ())) > _MOST_STOP_SEQUENCES:
         yield f"stopSequences: must have at most {_MOST_STOP_SEQUENCES} elements."
+    yield from _format_problems(config)
     thinking: dict[str, Any] = config.get("thinkingConfig", {})
     if not -1 <= thinking.get("thinkingBudget", -1) <= model.output_tokens:
         yield "thinking_config.thinking_budget: is out of range."
+    # https://ai.google.dev/gemini-api/docs/gemini-3
+    if {"thinkingBudget", "thinkingLevel"} <= thinking.keys():
+        yield "thinking_config: only one of thinking_budget and thinking_level can be set."
+
+
+def _format_problems(config: dict[str, Any]) -> Iterator[str]:
+    if (config.get("responseMimeType") or "text/plain") not in _MIME_TYPES:
+        yield f"response_mime_type: allowed mimetypes are {', '.join(_MIME_TYPES)}."
+    if {"responseSchema", "responseJsonSchema"} <= config.keys():
+        yield "response_json_schema: cannot be set together with response_schema."
 
 
 def _check_embed(model: Model, request: dict[str, Any]) -> None:

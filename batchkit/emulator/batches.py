@@ -6,20 +6,22 @@ https://ai.google.dev/api/batch-api
 from __future__ import annotations
 
 import functools
+import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from batchkit.emulator.clock import nanoseconds
 from batchkit.emulator.errors import ApiError, Rpc
-from batchkit.emulator.exchange import Reply, Request, json_reply
+from batchkit.emulator.exchange import FileSlice, Reply, Request, json_reply
 from batchkit.emulator.intake import count_requests
 from batchkit.emulator.jobs import Job
 from batchkit.emulator.messages import decode_body
 from batchkit.emulator.operations import operation
 from batchkit.emulator.paging import PAGE_PARAMETERS, page_token, requested_page
 from batchkit.emulator.routes import Route
-from batchkit.emulator.rows import Row, Rows, RowsWriter
+from batchkit.emulator.rows import Row, RowsWriter
 
 if TYPE_CHECKING:
     from batchkit.emulator.life import Life
@@ -34,6 +36,8 @@ _BODIES = {
     "batchGenerateContent": "BatchGenerateContentRequest",
     "asyncBatchEmbedContent": "AsyncBatchEmbedContentRequest",
 }
+# What no JSON text contains: where the responses go, which may be too many for the memory.
+_GAP = b"\0"
 _LIST_PARAMETERS = PAGE_PARAMETERS | {"filter", "returnPartialSuccess"}
 
 
@@ -76,24 +80,12 @@ class Batches:
         batch: dict[str, Any] = decode_body(_BODIES[method], text)["batch"]
         if "inputConfig" not in batch:
             raise ApiError(Rpc.INVALID_ARGUMENT, "* batch.input_config: is not specified\n")
-        source: dict[str, Any] = batch["inputConfig"]
-        requests: list[dict[str, Any]] | None = source.get("requests", {}).get("requests")
-        job = self._planned(model, batch, source.get("fileName", ""), requests)
-        with self._workspace.state.transaction():
-            self._check_room(job.created)
-            self._take_input(job, requests)
-            self._life.jobs.keep(job)
+        job = self._kept(self._planned(model, batch), batch["inputConfig"])
         self._workspace.effect("batch.created", f"batches/{job.id}")
         return json_reply(operation(job, job.created))
 
-    def _planned(
-        self,
-        model: Model,
-        batch: dict[str, Any],
-        file_name: str,
-        requests: list[dict[str, Any]] | None,
-    ) -> Job:
-        total = self._file_total(file_name) if file_name else _inline_total(model, requests)
+    def _planned(self, model: Model, batch: dict[str, Any]) -> Job:
+        file_name = batch["inputConfig"].get("fileName", "")
         now = self._workspace.clock.nanoseconds()
         return Job(
             id=self._workspace.state.identifier("batch", _ID_LENGTH),
@@ -102,7 +94,7 @@ class Batches:
             display_name=batch.get("displayName", ""),
             file_name=file_name,
             priority=batch.get("priority", 0),
-            total=total,
+            total=0,
             created=now,
             starts=now + self._pending,
             due=now + self._pending + self._running,
@@ -110,9 +102,36 @@ class Batches:
             imported=not file_name,
         )
 
-    def _file_total(self, file_name: str) -> int:
-        path = self._workspace.blobs.path(self._input_blob(file_name))
-        return count_requests(path, self._workspace.limits.line_bytes)
+    def _kept(self, job: Job, source: dict[str, Any]) -> Job:
+        """The job on disk with its input; nothing of either when it is refused."""
+        try:
+            if job.file_name:
+                job = replace(job, total=self._take_file(job))
+            else:
+                job = replace(job, total=self._take_inline(job, source.get("requests", {})))
+            with self._workspace.state.transaction():
+                self._check_room(job.created)
+                self._life.jobs.keep(job)
+        except BaseException:
+            self._life.clear(job)
+            raise
+        return job
+
+    def _take_file(self, job: Job) -> int:
+        """Make the lines of a file the job's own: the file may be deleted at any time."""
+        blobs, state = self._workspace.blobs, self._workspace.state
+        with state.transaction():  # so that it is not deleted between being found and linked
+            blobs.link(self._input_blob(job.file_name), job.input_blob)
+        return count_requests(blobs.path(job.input_blob), self._workspace.limits.line_bytes)
+
+    def _take_inline(self, job: Job, source: dict[str, Any]) -> int:
+        requests: list[dict[str, Any]] = source.get("requests", [])
+        _check_inline(job, requests)
+        with RowsWriter(self._life.rows(job)) as writer:
+            for item in requests:
+                tag = {"metadata": item["metadata"]} if "metadata" in item else {}
+                writer.add(Row(item["request"], tag))
+        return len(requests)
 
     def _input_blob(self, file_name: str) -> str:
         if not file_name.startswith("files/"):
@@ -129,24 +148,16 @@ class Batches:
             )
             raise ApiError(Rpc.RESOURCE_EXHAUSTED, text)
 
-    def _take_input(self, job: Job, requests: list[dict[str, Any]] | None) -> None:
-        """Make the job's requests its own: the file may be deleted as soon as the job exists."""
-        blobs = self._workspace.blobs
-        if job.file_name:
-            blobs.link(self._input_blob(job.file_name), job.input_blob)
-            return
-        with RowsWriter(Rows(blobs, job.blob)) as writer:
-            for item in requests or ():
-                tag = {"metadata": item["metadata"]} if "metadata" in item else {}
-                writer.add(Row(item["request"], tag))
-
     def _get(self, request: Request) -> Reply:
         job = self._life.observe(request["batch"])
-        responses = None
-        if job.state == "SUCCEEDED" and not job.file_name:
-            lines = self._workspace.blobs.path(job.output_blob).read_bytes().rstrip(b"\n")
-            responses = orjson.Fragment(b"[" + lines.replace(b"\n", b",") + b"]")
-        return json_reply(operation(job, self._workspace.clock.nanoseconds(), responses))
+        now = self._workspace.clock.nanoseconds()
+        if job.state != "SUCCEEDED" or job.file_name:
+            return json_reply(operation(job, now))
+        blobs = self._workspace.blobs
+        responses = FileSlice(blobs.path(job.output_blob), 0, blobs.size(job.output_blob))
+        before, *after = orjson.dumps(operation(job, now, orjson.Fragment(_GAP))).split(_GAP)
+        rest = ((b"[", responses, b"]" + text) for text in after)
+        return Reply(200, (before, *itertools.chain.from_iterable(rest)))
 
     def _list(self, request: Request) -> Reply:
         if request.query.get("filter"):
@@ -172,12 +183,11 @@ class Batches:
         return json_reply({})
 
 
-def _inline_total(model: Model, requests: list[dict[str, Any]] | None) -> int:
+def _check_inline(job: Job, requests: list[dict[str, Any]]) -> None:
     if not requests:
         raise ApiError(Rpc.INVALID_ARGUMENT, "* batch.input_config.requests: is empty\n")
     for item in requests:
-        named = item["request"].get("model", model.name).removeprefix("models/")
-        if named != model.name:
-            text = f"All requests of a batch must be for {model.name}, not {named}."
+        named = item["request"].get("model", job.model).removeprefix("models/")
+        if named != job.model:
+            text = f"All requests of a batch must be for {job.model}, not {named}."
             raise ApiError(Rpc.INVALID_ARGUMENT, text)
-    return len(requests)

@@ -11,6 +11,9 @@ __all__ = ["Clock", "nanoseconds", "timestamp"]
 _SECOND = 1_000_000_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
+# What is counted from the last instant still fits into the 64 bits of a database's integer.
+_LAST = (dt.datetime(2150, 1, 1, tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND * 1000
+_LONGEST_SECONDS = 50 * 365 * 24 * 3600.0
 
 
 class Clock:
@@ -30,12 +33,15 @@ class Clock:
         return (time.time_ns() if self._fixed is None else self._fixed) + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move forward; ValueError when `seconds` is negative."""
-        if seconds < 0:
-            message = f"a clock cannot be moved back by {-seconds} s"
+        """Move forward; ValueError when `seconds` is negative, or leads beyond the year 2149."""
+        if not seconds >= 0:
+            message = f"a clock cannot be moved back, but was to be by {seconds} s"
             raise ValueError(message)
         with self._lock:
-            self._offset += nanoseconds(seconds)
+            if self.nanoseconds() + seconds * _SECOND >= _LAST:
+                message = f"a clock cannot be moved by {seconds} s: it ends with the year 2149"
+                raise ValueError(message)
+            self._offset += round(seconds * _SECOND)
 
     def reach(self, instant: int) -> None:
         """Move forward to an instant that has already been seen, if it lies ahead."""
@@ -44,8 +50,8 @@ class Clock:
 
 
 def nanoseconds(seconds: float) -> int:
-    """A duration in the emulator's unit."""
-    return round(seconds * _SECOND)
+    """A duration in the emulator's unit; 50 years are as good as for ever."""
+    return round(min(seconds, _LONGEST_SECONDS) * _SECOND)
 
 
 def timestamp(instant: int) -> str:

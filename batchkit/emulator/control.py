@@ -64,12 +64,10 @@ class Control:
 
     def _advance(self, request: Request) -> Reply:
         try:
-            seconds = orjson.loads(request.body.read(self._workspace.limits.inline_bytes))[
-                "advance"
-            ]
-            self._workspace.clock.advance(seconds)
-        except (ValueError, TypeError, KeyError):
-            text = 'A body {"advance": seconds} is expected, seconds at least 0.'
+            body = orjson.loads(request.body.read(self._workspace.limits.inline_bytes))
+            self._workspace.clock.advance(body["advance"])
+        except (ValueError, TypeError, KeyError) as error:
+            text = f'A body {{"advance": seconds}} is expected: {error}'
             raise ApiError(Rpc.INVALID_ARGUMENT, text) from None
         with self._workspace.state.transaction():
             pass  # keeps the instant, for a restart

@@ -32,6 +32,13 @@ _OPENING_CHARACTERS = 80
 _PROMPT_WORDS = 24
 _DEFAULT_THOUGHTS = 32
 _STRUCTURED_TYPES = {"application/json", "text/x.enum"}
+# What a JSON Schema that makes no sense leads to: nobody has looked at its types.
+_UNFOLLOWED = (
+    *(TypeError, ValueError, LookupError, AttributeError),
+    *(ArithmeticError, RecursionError),
+)
+# What a request may say or leave out without asking for anything else.
+_UNSEEN = {"model", "labels"}
 _LEVEL_THOUGHTS = {"MINIMAL": 0, "LOW": 16, "MEDIUM": 64, "HIGH": 256}
 
 
@@ -58,7 +65,7 @@ class _Thoughts:
 
 def _generation(model: Model, request: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = request.get("generationConfig", {})
-    digest = hashlib.blake2b(orjson.dumps(request), digest_size=16).digest()
+    digest = _digest(request)
     prompt = _last_user_text(request)
     thoughts = _thoughts(model, config)
     candidates: list[dict[str, Any]] = []
@@ -75,6 +82,14 @@ def _generation(model: Model, request: dict[str, Any]) -> dict[str, Any]:
         "modelVersion": model.name,
         "responseId": base64.urlsafe_b64encode(digest)[:22].decode(),
     }
+
+
+def _digest(request: dict[str, Any]) -> bytes:
+    """What decides where an answer is free: the same for the same request on any way here."""
+    asked = {name: value for name, value in request.items() if name not in _UNSEEN}
+    return hashlib.blake2b(
+        orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=16
+    ).digest()
 
 
 def _usage(prompt: int, answered: int, thoughts: int) -> dict[str, Any]:
@@ -152,12 +167,11 @@ def _answer_text(prompt: str, config: dict[str, Any], digest: bytes, index: int)
     draws = Draws(int.from_bytes(digest[:8], "big") + index, words)
     try:
         value = fitting_value(_schema(config), draws)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        text = f"The response schema cannot be followed: {error}"
-        raise AnswerError(Rpc.INVALID_ARGUMENT, text) from error
-    if config.get("responseMimeType") == "text/x.enum":
-        return str(value)
-    return orjson.dumps(value).decode()
+        text = orjson.dumps(value).decode()
+    except _UNFOLLOWED as error:
+        reason = f"The response schema cannot be followed: {error}"
+        raise AnswerError(Rpc.INVALID_ARGUMENT, reason) from error
+    return str(value) if config.get("responseMimeType") == "text/x.enum" else text
 
 
 def _schema(config: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ __all__ = ["Emulator", "serve"]
 class _Options:
     """How an emulator behaves; `serve` says what each means."""
 
+    host: str
+    port: int
     folder: str | Path | None
     seed: int
     clock: Clock
@@ -60,8 +62,7 @@ class Emulator:
     `folder` where it keeps everything.
     """
 
-    def __init__(self, server: Server, options: _Options) -> None:
-        self.url: str = server.url
+    def __init__(self, options: _Options) -> None:
         self.api_key: str = options.api_key
         self.clock: Clock = options.clock
         with contextlib.ExitStack() as opened:
@@ -70,7 +71,9 @@ class Emulator:
             blobs = Blobs(self.folder / "blobs")  # makes the folder, too
             state = State(self.folder / "state.sqlite", self.clock, options.seed)
             opened.callback(state.close)
+            server = Server(options.host, options.port)
             opened.callback(server.close)
+            self.url: str = server.url
             workspace = Workspace(
                 state=state,
                 blobs=blobs,
@@ -141,7 +144,8 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
 ) -> Emulator:
     """Start an emulator of the Gemini Developer API and Cloud Storage in a thread of this process.
 
-    Port 0 is any free port. With a `folder` all that was acknowledged is there after a restart.
+    Port 0 is any free port. With a `folder` all that was acknowledged is there after a restart;
+    BlockingIOError when another emulator has it open.
     `seed` decides identifiers and order. A job waits `pending_seconds`, then runs `job_seconds`.
     `models` are known beside the current ones; a name with "embed" in it makes embeddings.
     `buckets` are made where they do not exist, in the US.
@@ -149,6 +153,8 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
     its reply is sent; when it raises ConnectionError the connection is cut instead.
     """
     options = _Options(
+        host=host,
+        port=port,
         folder=folder,
         seed=seed,
         clock=clock or Clock(),
@@ -161,7 +167,7 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
         buckets=tuple(buckets),
         on_effect=on_effect or _unheard,
     )
-    return Emulator(Server(host, port), options)
+    return Emulator(options)
 
 
 def _unheard(_kind: str, _name: str) -> None:

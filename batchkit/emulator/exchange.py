@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from batchkit.emulator.errors import ApiError, Rpc
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from io import BufferedIOBase
+    from pathlib import Path
 
-__all__ = ["Body", "FileSlice", "Reply", "Request", "Stream", "json_reply"]
+__all__ = ["Body", "FileSlice", "OpenSlice", "Reply", "Request", "Stream", "json_reply"]
 
 _PIECE_BYTES = 1 << 18
 _CHUNK_LINE_BYTES = 1 << 10
+_CHUNK_LENGTH = re.compile(rb"[0-9a-fA-F]{1,15}")
 _JSON = ("Content-Type", "application/json; charset=UTF-8")
 
 
@@ -70,11 +73,10 @@ class Body:
 
     def _chunk_length(self) -> int:
         text = self._line().partition(b";")[0].strip()
-        try:
-            return int(text, 16)
-        except ValueError:
+        if not _CHUNK_LENGTH.fullmatch(text):
             message = "malformed chunked transfer encoding"
-            raise ConnectionAbortedError(message) from None
+            raise ConnectionAbortedError(message)
+        return int(text, 16)
 
     def _line(self) -> bytes:
         line = self._stream.readline(_CHUNK_LINE_BYTES)
@@ -101,11 +103,26 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Bytes `start` up to `stop` of an open file: deleting it meanwhile does not matter."""
+    """Bytes `start` up to `stop` of a file."""
+
+    path: Path
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSlice:
+    """Bytes `start` up to `stop` of an open file: they are sent whatever becomes of its name."""
 
     file: IO[bytes]
     start: int
     stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
 
     def close(self) -> None:
         """Close the file."""
@@ -114,7 +131,7 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A body whose length nobody knows before its end; `close` lets go of what it is made from."""
+    """A whole body whose length nobody knows before its end; `close` frees what it comes from."""
 
     pieces: Iterator[bytes]
     close: Callable[[], None]
@@ -122,21 +139,22 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply: its body is bytes, or a slice of a file that is sent without being loaded.
+    """A reply: the pieces of its body are bytes, and slices of files that are never loaded.
 
-    Whoever has it closes it.
+    Or its body is one stream. Whoever gets a reply closes it.
     """
 
-    status: int = 200
-    body: bytes | FileSlice | Stream = b"{}"
+    status: int
+    pieces: tuple[bytes | FileSlice | OpenSlice | Stream, ...]
     headers: tuple[tuple[str, str], ...] = (_JSON,)
 
     def close(self) -> None:
-        """Let go of what the body is made from."""
-        if not isinstance(self.body, bytes):
-            self.body.close()
+        """Close what is open for the body."""
+        for piece in self.pieces:
+            if isinstance(piece, OpenSlice | Stream):
+                piece.close()
 
 
 def json_reply(value: Any, *headers: tuple[str, str]) -> Reply:
     """A successful reply with a JSON body."""
-    return Reply(body=orjson.dumps(value), headers=(_JSON, *headers))
+    return Reply(200, (orjson.dumps(value),), (_JSON, *headers))

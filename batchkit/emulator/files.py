@@ -9,7 +9,6 @@ import base64
 import re
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from batchkit.emulator.clock import timestamp
 from batchkit.emulator.errors import ApiError, Rpc
@@ -32,7 +31,7 @@ CREATE TABLE IF NOT EXISTS files (
 """
 _ID_LENGTH = 12
 _ID = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_URI_PATH = re.compile(r"/v1(?:beta)?/files/([^/:]+)")
+_URI = re.compile(r"https?://[^/?#]*/v1(?:beta)?/files/([^/:?#]+)(?:[?#].*)?")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _DEFAULT_PAGE, _LARGEST_PAGE = 10, 100
 
@@ -119,7 +118,7 @@ class Files:
 
     def find_uri(self, uri: str) -> None:
         """ApiError 403 for a `fileUri` into this service whose file is gone; others pass unseen."""
-        match = _URI_PATH.fullmatch(urlsplit(uri).path)
+        match = _URI.fullmatch(uri)
         if match:
             self.find(match[1])
 
@@ -221,10 +220,10 @@ class Files:
         wanted = _requested_bytes(request.headers.get("range", ""), file.size)
         headers = (("Content-Type", file.mime_type), ("Accept-Ranges", "bytes"))
         if wanted is None:
-            return Reply(200, FileSlice(path.open("rb"), 0, file.size), headers)
+            return Reply(200, (FileSlice(path, 0, file.size),), headers)
         start, stop = wanted
         place = ("Content-Range", f"bytes {start}-{stop - 1}/{file.size}")
-        return Reply(206, FileSlice(path.open("rb"), start, stop), (*headers, place))
+        return Reply(206, (FileSlice(path, start, stop),), (*headers, place))
 
 
 def _requested_bytes(header: str, size: int) -> tuple[int, int] | None:

@@ -104,7 +104,7 @@ class Interactive:
 
 
 def _answer_reply(response: dict[str, Any]) -> Reply:
-    return Reply(body=dumps_answer(response))
+    return Reply(200, (dumps_answer(response),))
 
 
 def _without_count(response: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from batchkit.emulator.errors import ApiError, Rpc
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -108,12 +106,10 @@ class Jobs:
         self._state = state
         state.define(_TABLES)
 
-    def find(self, job_id: str) -> Job:
-        """A job; ApiError 404 when there is none."""
+    def find(self, job_id: str) -> Job | None:
+        """A job, or None when there is none, or none any more."""
         row = self._state.row("SELECT * FROM jobs WHERE id = ?", job_id)
-        if row is None:
-            raise ApiError(Rpc.NOT_FOUND, "Requested entity was not found.")
-        return Job(*row)
+        return Job(*row) if row else None
 
     def page(self, page: Page) -> list[tuple[int, Job]]:
         """Sequence number and job, newest first: one more than the page holds if there are more."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batchkit.emulator.clock import nanoseconds
-from batchkit.emulator.errors import Rpc
+from batchkit.emulator.errors import ApiError, Rpc
 from batchkit.emulator.files import Files, StoredFile
 from batchkit.emulator.intake import BrokenLineError, import_file
 from batchkit.emulator.locks import Locks
@@ -49,18 +49,15 @@ class Life:
 
     def observe(self, job_id: str) -> Job:
         """A job as it is now; ApiError 404 when there is none."""
-        with self.locks[job_id]:
-            before = self.jobs.find(job_id)
-            job = self._advanced(before, self.workspace.clock.nanoseconds())
-        if job.state and not before.state:
-            kind = "batch.expired" if job.state == "EXPIRED" else "batch.processed"
-            self.workspace.effect(kind, f"batches/{job.id}")
+        job = self._observed(job_id)
+        if job is None:
+            raise ApiError(Rpc.NOT_FOUND, "Requested entity was not found.")
         return job
 
     def settle(self) -> None:
         """Let everything happen that is due by now."""
         for job_id in self.jobs.due(self.workspace.clock.nanoseconds()):
-            self.observe(job_id)
+            self._observed(job_id)  # None when somebody deleted it in the meantime
 
     def cancel(self, job_id: str) -> None:
         """Stop a job: the rows answered so far are paid, and nothing comes of them."""
@@ -82,6 +79,14 @@ class Life:
                 self.workspace.blobs.delete(job.output_blob)
         self.workspace.effect("batch.deleted", f"batches/{job.id}")
 
+    def rows(self, job: Job) -> Rows:
+        """Where a job's imported requests lie."""
+        return Rows(self.workspace.blobs, job.blob)
+
+    def clear(self, job: Job) -> None:
+        """Delete the blobs that only a job which can go on needs."""
+        self.workspace.blobs.delete(*self._working_blobs(job))
+
     def blobs(self) -> Iterator[str]:
         """The blobs that jobs still need."""
         for job in self.jobs.all():
@@ -89,6 +94,17 @@ class Life:
                 yield from self._working_blobs(job)
             elif not job.file_name:
                 yield job.output_blob
+
+    def _observed(self, job_id: str) -> Job | None:
+        with self.locks[job_id]:
+            before = self.jobs.find(job_id)
+            if before is None:
+                return None
+            job = self._advanced(before, self.workspace.clock.nanoseconds())
+        if job.state and not before.state:
+            kind = "batch.expired" if job.state == "EXPIRED" else "batch.processed"
+            self.workspace.effect(kind, f"batches/{job.id}")
+        return job
 
     def _advanced(self, job: Job, now: int) -> Job:
         if not (job.state or job.imported) and job.starts <= min(now, job.expires):
@@ -105,7 +121,7 @@ class Life:
         path = self.workspace.blobs.path(job.input_blob)
         longest = self.workspace.limits.line_bytes
         try:
-            import_file(job, path, self._rows(job), longest)
+            import_file(job, path, self.rows(job), longest)
         except BrokenLineError as error:
             text = f"Failed to import data from {job.file_name}: {error}"
             return self._kept(_end(job, "FAILED", job.starts, text), processed=0)
@@ -118,7 +134,13 @@ class Life:
         model = known_model(job.model)
         with self.workspace.blobs.write(job.output_blob) as stream:
             answer = functools.partial(self.answering, model)
-            failed = write_output(self._rows(job), answer, stream, self.workspace.seed)
+            failed = write_output(
+                self.rows(job),
+                answer,
+                stream,
+                seed=self.workspace.seed,
+                separator=b"\n" if job.file_name else b",",
+            )
         job = replace(job, succeeded=job.total - failed, failed=failed)
         job = _end(job, "SUCCEEDED", job.due)
         file = self._output_file(job) if job.file_name else None
@@ -147,18 +169,15 @@ class Life:
         """Put an end on disk with all that belongs to it, then drop what led there."""
         with self.workspace.state.transaction():
             if processed:
-                self.jobs.count_processed(self._rows(job).wire_keys(processed))
+                self.jobs.count_processed(self.rows(job).wire_keys(processed))
             if file is not None:
                 self.files.add(file)
             self.jobs.keep(job)
-        self.workspace.blobs.delete(*self._working_blobs(job))
+        self.clear(job)
         return job
 
-    def _rows(self, job: Job) -> Rows:
-        return Rows(self.workspace.blobs, job.blob)
-
     def _working_blobs(self, job: Job) -> tuple[str, ...]:
-        return (job.input_blob, *self._rows(job).blob_names)
+        return (job.input_blob, *self.rows(job).blob_names)
 
 
 def _end(job: Job, state: EndState, at: int, message: str = "") -> Job:

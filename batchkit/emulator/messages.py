@@ -142,8 +142,6 @@ def _check_generate(request: dict[str, Any], path: FieldPath, faults: list[Fault
         return
     for index, content in enumerate(contents):
         place = ((path, "contents"), index)
-        if not content:
-            continue  # it was not an object, and is refused as that
         if content.get("role", "user") not in _ROLES:
             faults.append(_rule((place, "role"), "Please use a valid role: user, model."))
         if not content.get("parts"):

@@ -1,4 +1,4 @@
-"""A job's responses: one line each, in another order than the requests."""
+"""A job's responses, in another order than the requests."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ __all__ = ["write_output"]
 
 
 def write_output(
-    rows: Rows, answer: Callable[[dict[str, Any]], dict[str, Any]], stream: IO[bytes], seed: int
+    rows: Rows,
+    answer: Callable[[dict[str, Any]], dict[str, Any]],
+    stream: IO[bytes],
+    *,
+    seed: int,
+    separator: bytes,
 ) -> int:
-    """Answer every row and write its line; returns how many rows failed."""
+    """Answer every row and write its JSON; returns how many rows failed.
+
+    The `separator` stands between two rows, a newline behind the last.
+    """
     failed = 0
     order = seeded_order(f"{seed}/{rows.name}", len(rows))
     for position, row in enumerate(rows.read(order)):
@@ -31,7 +39,8 @@ def write_output(
             line = {**row.tag, "error": error.row()}
         else:
             line = _line(row, response, position)
-        stream.write(dumps_answer(line) + b"\n")
+        stream.write((separator if position else b"") + dumps_answer(line))
+    stream.write(b"\n")
     return failed
 
 

@@ -17,7 +17,9 @@ __all__ = ["PAGE_PARAMETERS", "Page", "page_token", "requested_page"]
 
 PAGE_PARAMETERS = frozenset({"pageSize", "pageToken", "page_size", "page_token"})
 _SPELLINGS = {"page_size": "pageSize", "page_token": "pageToken"}
-_SIZE = re.compile(r"[0-9]{1,9}")
+_SIZE = re.compile(r"[0-9]{1,10}")
+_INT32_STOP = 1 << 31
+_TOKEN = re.compile(r"before:([0-9]{1,18})")
 _FIRST = 1 << 62
 
 
@@ -36,7 +38,7 @@ def requested_page(query: Mapping[str, str], *, default: int, largest: int) -> P
     """
     parameters = {_SPELLINGS.get(name, name): value for name, value in query.items()}
     text = parameters.get("pageSize", "0")
-    if not _SIZE.fullmatch(text):
+    if not _SIZE.fullmatch(text) or int(text) >= _INT32_STOP:
         raise ApiError(
             Rpc.INVALID_ARGUMENT, f"Invalid value at 'page_size' (TYPE_INT32), \"{text}\""
         )
@@ -53,6 +55,9 @@ def page_token(sequence: int) -> str:
 def _sequence(token: str) -> int:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
-        return int(text.removeprefix("before:"))
     except (binascii.Error, ValueError):
-        raise ApiError(Rpc.INVALID_ARGUMENT, "Invalid page token.") from None
+        text = ""
+    match = _TOKEN.fullmatch(text)
+    if match is None:
+        raise ApiError(Rpc.INVALID_ARGUMENT, "Invalid page token.")
+    return int(match[1])

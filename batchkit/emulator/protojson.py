@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -31,8 +30,9 @@ _AT = " at '{place}'"
 _NO_LIST = "Proto field is not repeating, cannot start list."
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
-_DURATION = re.compile(r"-?\d+(\.\d{1,9})?s")
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_DURATION = re.compile(r"-?\d+(\.\d{1,9})?s", re.ASCII)
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Schema:
     A `lenient` reader is the service's HTTP parser: it takes one value where a list is meant
     (Google's own curl samples write `"parts": {"text": …}`) and an enum in lower case. The file
     import is not known to do either, so there a reader is not lenient. `checks` are called with a
-    decoded message of the type they stand under.
+    decoded message of the type they stand under, as long as there is no fault.
     """
 
     types: Mapping[str, Any]
@@ -159,7 +159,7 @@ def _message(name: str, known: Mapping[str, _Field], check: Check | None) -> Dec
                 faults.append(_unknown(field, path))
             elif item is not None:  # a null is the field's default
                 decoded[found[0]] = found[2](item, (path, found[1]), faults)
-        if check is not None:
+        if check is not None and not faults:
             check(decoded, path, faults)
         return decoded
 
@@ -235,9 +235,8 @@ def _whole(value: Any) -> int | None:
 def _number(name: str) -> Decoder:
     def decode(value: Any, path: Path, faults: list[Fault]) -> Any:
         number: Any = value
-        if isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                number = float(value)
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            number = float(value)
         if number.__class__ in {int, float} and math.isfinite(number):
             return number
         return _refuse(value, path, faults, name)
@@ -291,4 +290,6 @@ def _kind(value: Any) -> str:
 def _quoted(value: Any) -> str:
     if isinstance(value, dict | list):
         return "{…}" if isinstance(value, dict) else "[…]"
-    return f'"{value[:80]}"' if isinstance(value, str) else str(value).lower()
+    if isinstance(value, str):
+        return f'"{value[:80]}"'
+    return "null" if value is None else str(value).lower()

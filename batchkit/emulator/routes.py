@@ -30,7 +30,12 @@ _KINDS = {
     "bucket": "(?!(?:v1(?:alpha|beta)[0-9]*|batch|download|storage|upload)/)[a-z0-9][a-z0-9._-]+",
 }
 # https://cloud.google.com/apis/docs/system-parameters
-_SYSTEM_PARAMETERS = frozenset({"key", "alt", "fields", "prettyPrint", "quotaUser", "callback"})
+_SYSTEM_PARAMETERS = frozenset(
+    {
+        *("key", "alt", "fields", "prettyPrint", "quotaUser", "callback", "xgafv", ".xgafv"),
+        *("access_token", "oauth_token", "uploadType", "upload_protocol"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,13 @@ class Router:
         try:
             return self._answer(request)
         except ApiError as error:
-            return Reply(error.http_status, error.body())
+            return Reply(error.http_status, (error.body(),))
         except ConnectionError:
             raise
         except Exception as error:
             _LOGGER.exception("%s %s", request.method, request.path)
             text = f"The emulator failed: {type(error).__name__}: {error}"
-            return Reply(500, ApiError(Rpc.INTERNAL, text).body())
+            return Reply(500, (ApiError(Rpc.INTERNAL, text).body(),))
 
     def _answer(self, request: Request) -> Reply:
         for route in self.routes:

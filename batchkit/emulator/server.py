@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import socket
 import threading
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from batchkit.emulator.errors import ApiError, Rpc
-from batchkit.emulator.exchange import Body, FileSlice, Reply, Request, Stream
+from batchkit.emulator.exchange import Body, FileSlice, OpenSlice, Reply, Request, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["Server"]
 
 _IDLE_SECONDS = 600.0
 _CLOSE_SECONDS = 10.0
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Server:
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(reply)
         except ApiError as error:
             self._refuse(error)
+        except FileNotFoundError:  # it was deleted since the application answered
+            self._refuse(ApiError(Rpc.NOT_FOUND, "Requested entity was not found."))
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
@@ -119,7 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer  # noqa: N815
 
     def _request(self) -> Request:
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            raise ApiError(Rpc.INVALID_ARGUMENT, "The URL of the request is malformed.") from None
         return Request(
             method="GET" if self.command == "HEAD" else self.command,
             path=address.path,
@@ -134,42 +141,47 @@ class _Handler(BaseHTTPRequestHandler):
         if encoding == "chunked":
             return None
         text = self.headers.get("Content-Length", "0")
-        if encoding != "identity" or not (text.isascii() and text.isdigit()):
+        if encoding != "identity" or not _LENGTH.fullmatch(text):
             raise ApiError(Rpc.INVALID_ARGUMENT, "The length of the request body is not known.")
         return int(text)
 
     def _send(self, reply: Reply) -> None:
-        body = reply.body
+        with contextlib.ExitStack() as files:
+            # Before the head is sent: a file that is gone is not found.
+            pieces = [_opened(piece, files) for piece in reply.pieces]
+            self._send_head(reply, pieces)
+            for piece in pieces if self.command != "HEAD" else ():
+                self._send_piece(piece)
+            self.wfile.flush()
+
+    def _send_head(self, reply: Reply, pieces: list[bytes | OpenSlice | Stream]) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
-        if isinstance(body, Stream):
-            self.send_header("Transfer-Encoding", "chunked")
+        lengths = [len(piece) for piece in pieces if not isinstance(piece, Stream)]
+        if len(lengths) == len(pieces):
+            self.send_header("Content-Length", str(sum(lengths)))
         else:
-            length = len(body) if isinstance(body, bytes) else body.stop - body.start
-            self.send_header("Content-Length", str(length))
+            self.send_header("Transfer-Encoding", "chunked")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self._send_body(body)
-        self.wfile.flush()
 
-    def _send_body(self, body: bytes | FileSlice | Stream) -> None:
-        if isinstance(body, bytes):
-            self.wfile.write(body)
-        elif isinstance(body, Stream):
-            for piece in filter(None, body.pieces):
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+    def _send_piece(self, piece: bytes | OpenSlice | Stream) -> None:
+        if isinstance(piece, bytes):
+            self.wfile.write(piece)
+        elif isinstance(piece, Stream):
+            for chunk in filter(None, piece.pieces):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             self.wfile.write(b"0\r\n\r\n")
-        elif body.stop > body.start:
+        elif len(piece):
             self.wfile.flush()
-            self.connection.sendfile(body.file, body.start, body.stop - body.start)
+            self.connection.sendfile(piece.file, piece.start, len(piece))
 
     def _refuse(self, error: ApiError) -> None:
         """Answer a request whose body's end is not known: the connection cannot go on."""
         self.close_connection = True
-        self._send(Reply(error.http_status, error.body()))
+        self._send(Reply(error.http_status, (error.body(),)))
 
     def handle_expect_100(self) -> bool:
         """Ask for the body; the buffer must be flushed, or the client waits for it in vain."""
@@ -181,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         """What the HTTP parser refuses, in Google's form instead of HTML."""
         self.close_connection = True
         text = message or explain or HTTPStatus(code).phrase
-        self._send(Reply(code, ApiError(code, text).body()))
+        self._send(Reply(code, (ApiError(code, text).body(),)))
 
     def version_string(self) -> str:
         """The `Server` header."""
@@ -189,3 +201,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
         """Say nothing: the emulator's user reads its own output."""
+
+
+def _opened(
+    piece: bytes | FileSlice | OpenSlice | Stream, files: contextlib.ExitStack
+) -> bytes | OpenSlice | Stream:
+    if not isinstance(piece, FileSlice):
+        return piece
+    return OpenSlice(files.enter_context(piece.path.open("rb")), piece.start, piece.stop)

@@ -19,7 +19,9 @@ __all__ = ["State"]
 
 # WAL with synchronous=NORMAL keeps every commit when the process dies; only a power cut may lose
 # the last ones. https://www.sqlite.org/pragma.html#pragma_synchronous
+# The exclusive lock is the process's, and goes with it however it ends.
 _SETTINGS = """
+PRAGMA locking_mode=EXCLUSIVE;
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=NORMAL;
 PRAGMA cache_size=-65536;
@@ -28,20 +30,32 @@ CREATE TABLE IF NOT EXISTS seen (clock INTEGER NOT NULL);
 INSERT INTO seen SELECT 0 WHERE NOT EXISTS (SELECT * FROM seen);
 """
 
+# How long to wait for an emulator that is just being stopped.
+_BUSY_SECONDS = 1.0
+
 
 class State:
     """The database of one folder: transactions one at a time, reads in between.
 
     Opening it moves the clock to the latest instant the folder has seen: time does not run
-    backwards over a restart.
+    backwards over a restart. BlockingIOError when the folder is open already.
     """
 
     def __init__(self, path: Path, clock: Clock, seed: int) -> None:
         self._clock = clock
         self._seed = seed
         self._lock = threading.RLock()
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.executescript(_SETTINGS)
+        self._database = sqlite3.connect(
+            path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._database.executescript(_SETTINGS)
+        except sqlite3.Error as error:
+            self._database.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            message = f"{path.parent} is in use by another emulator"
+            raise BlockingIOError(message) from error
         clock.reach(self.value("SELECT clock FROM seen"))
 
     def define(self, tables: str) -> None:

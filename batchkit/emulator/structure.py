@@ -5,6 +5,7 @@ https://ai.google.dev/gemini-api/docs/structured-output
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +24,8 @@ _OMISSIONS_ONE_IN = 8
 _MOST_EXTRA_ITEMS = 3
 _MOST_WORDS = 4
 _NUMBERS_UP_TO = 100
+# Values, and characters asked for, of one answer; the service refuses what is too complex, too.
+_MOST_DRAWS = 100_000
 _DATES = {
     "date-time": "2026-{month:02d}-{day:02d}T12:00:00Z",
     "date": "2026-{month:02d}-{day:02d}",
@@ -35,7 +38,15 @@ class Draws:
 
     def __init__(self, seed: int, words: list[str]) -> None:
         self._state = seed & _64_BITS
+        self._left = _MOST_DRAWS
         self.words: list[str] = words or ["answer"]
+
+    def spend(self, draws: int) -> None:
+        """Take what a value costs; ValueError when an answer would become too large."""
+        self._left -= draws
+        if self._left < 0:
+            message = f"it asks for more than {_MOST_DRAWS} values or characters"
+            raise ValueError(message)
 
     def below(self, limit: int) -> int:
         """The next number from 0 up to and without `limit`."""
@@ -52,8 +63,10 @@ class Draws:
 def fitting_value(schema: RestSchema, draws: Draws) -> Any:
     """A value of a REST Schema: types, enum, nullable, anyOf, bounds, required, propertyOrdering.
 
-    `pattern` and formats other than dates are not looked at.
+    Also of one with `prefixItems`, as rest_schema makes it. `pattern` and formats other than dates
+    are not looked at. ValueError when the schema asks for too much.
     """
+    draws.spend(1)
     if schema.get("nullable") and draws.one_in(_NULLS_ONE_IN):
         return None
     if schema.get("enum"):
@@ -76,6 +89,7 @@ def _text(schema: RestSchema, draws: Draws) -> str:
     if pattern:
         return pattern.format(month=1 + draws.below(12), day=1 + draws.below(28))
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
+    draws.spend(max(0, shortest))
     start = draws.below(len(draws.words))
     count = 1 + draws.below(_MOST_WORDS)
     text = " ".join(draws.words[start : start + count])
@@ -107,11 +121,15 @@ def _boolean(_schema: RestSchema, draws: Draws) -> bool:
 
 
 def _array(schema: RestSchema, draws: Draws) -> list[Any]:
-    fewest = schema.get("minItems", 0)
+    first: list[RestSchema] = schema.get("prefixItems", [])
+    fewest = max(schema.get("minItems", 0), len(first))
     most = schema.get("maxItems", max(fewest, 1) + _MOST_EXTRA_ITEMS)
     most = min(most, fewest + _MOST_EXTRA_ITEMS)
     count = fewest + draws.below(max(1, most - fewest + 1))
-    return [fitting_value(schema.get("items", {}), draws) for _ in range(count)]
+    draws.spend(count)
+    rest = itertools.repeat(schema.get("items", {}))
+    items = itertools.islice(itertools.chain(first, rest), count)
+    return [fitting_value(item, draws) for item in items]
 
 
 def _object(schema: RestSchema, draws: Draws) -> dict[str, Any]:

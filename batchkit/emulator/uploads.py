@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS uploads (
 """
 _SIZE = re.compile(r"[0-9]{1,18}")
 _SESSION_ID_LENGTH = 40
-_PARAMETERS = frozenset({"upload_id", "upload_protocol", "uploadType"})
+_PARAMETERS = frozenset({"upload_id"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from batchkit import jsonl
 from batchkit.encode import escape, join
 from batchkit.specs.template import Hole
-from batchkit.text import without_nan
+from batchkit.text import python_values, why_null
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,8 +156,11 @@ def _required(
     written = _written(slot, batch)
     for piece, texts in zip(slot.pieces, written, strict=True):
         if isinstance(piece, Hole) and isinstance(texts, pa.Array):
-            reason = f"column {piece.column!r} is null: give a default, {{{piece.column}??…}}"
-            rejections.add(texts.is_null(), slot.path, reason)
+            column, missing = batch.column(piece.column), texts.is_null()
+            is_null = pc.and_(missing, column.is_null())
+            for mask, why in (is_null, "null"), (missing, why_null(column.type)):
+                reason = f"column {piece.column!r} is {why}: give a default, {{{piece.column}??…}}"
+                rejections.add(mask, slot.path, reason)
     if not any(isinstance(texts, bytes) for texts in written):
         rejections.add(pc.equal(pc.binary_length(join(written)), 0), slot.path, "the text is empty")
     return written
@@ -200,8 +203,8 @@ class _Rejections:
 class RowBodies:
     """Bodies by a user's function, row by row; what it returns is checked row by row, too.
 
-    The function gets a dict of the row's values (NaN as None). `wrap` makes the body of what it
-    returns; `check` yields the problems of a body.
+    The function gets a dict of the row's values, as `python_values` gives them. `wrap` makes the
+    body of what it returns; `check` yields the problems of a body.
     """
 
     columns: Sequence[str]
@@ -222,10 +225,14 @@ class RowBodies:
 
     def _body(self, values: Mapping[str, Any]) -> tuple[bytes | None, tuple[str, str] | None]:
         try:
-            body = self.wrap(self.function(values))
+            returned = self.function(values)
         except Exception as error:  # noqa: BLE001  # the user's code may raise anything; the row says what
             return None, ("$", f"the function raised {type(error).__name__}: {error}")
-        bad = jsonl.unwritable(body)
+        try:
+            body = self.wrap(returned)
+        except Exception as error:  # noqa: BLE001  # and may return anything
+            return None, ("$", str(error))
+        bad = jsonl.unwritable(body, "$.request")
         if bad:
             return None, bad
         problem = next((found for found in self.check(body) if found.severity == "error"), None)
@@ -240,8 +247,5 @@ def _said(problem: Problem) -> str:
 
 def _row_values(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     names = batch.schema.names
-    columns = [
-        (without_nan(column) if pa.types.is_floating(column.type) else column).to_pylist()
-        for column in batch.columns
-    ]
+    columns = [python_values(column) for column in batch.columns]
     return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))

@@ -47,7 +47,10 @@ class Callback:
 
 
 def as_callback(function: RowFunction, version: str | None) -> Callback:
-    """The function with its version; a SetupError says so when the version is missing."""
+    """The function with its version; SetupError when it has none, or is no function at all."""
+    if not callable(function):
+        message = f"the prompt is a {type(function).__name__}: give a template or a function"
+        raise SetupError(message)
     module = getattr(function, "__module__", None)
     qualified = getattr(function, "__qualname__", type(function).__name__)
     name = f"{module}.{qualified}" if module else qualified

@@ -108,8 +108,8 @@ class Embed:
 def _checked_text(returned: Any) -> str:
     if isinstance(returned, str) and returned:
         return returned
-    said = "an empty text" if returned == "" else f"a {type(returned).__name__}, not a text"
-    message = f"it returned {said}"
+    said = "an empty text" if returned == "" else f"a {type(returned).__name__}"
+    message = f"the function returned {said}, not a text to embed"
     raise TypeError(message)
 
 
@@ -131,6 +131,9 @@ def embed(
     """
     if dimensions is not None and dimensions < 1:
         message = f"dimensions={dimensions}: a vector has at least one"
+        raise SetupError(message)
+    if title is not None and not isinstance(text, str):
+        message = "title is a template, and goes with a template as text, not with a function"
         raise SetupError(message)
     bound = Template(text) if isinstance(text, str) else as_callback(text, version)
     heading = Template(title) if title is not None else None

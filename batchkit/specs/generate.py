@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from batchkit import jsonl
 from batchkit.errors import SetupError
+from batchkit.fields import field_table
 from batchkit.rules import check_request
 from batchkit.schema import response_schema
 from batchkit.specs.bodies import BoundSpec, RowBodies, Skeleton, TextSlot
 from batchkit.specs.callback import Callback, as_callback
-from batchkit.specs.rest import as_rest, as_system, model_name, split_config
+from batchkit.specs.rest import (
+    as_plain,
+    as_rest,
+    as_schema,
+    as_system,
+    config_schema,
+    model_name,
+    split_config,
+)
 from batchkit.specs.template import Template, bind_template
 
 if TYPE_CHECKING:
@@ -27,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Generate", "generate"]
 
 _PATH = "$.request.contents[0].parts[0].text"
+_JSON = "application/json"
+_SCHEMA_FIELDS = ("responseSchema", "responseJsonSchema", "response_schema", "response_json_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +59,11 @@ class Generate:
 
     @property
     def answer_schema(self) -> Mapping[str, Any] | None:
-        """The responseSchema that answers are to fit, None for plain text."""
-        return self.body.get("generationConfig", {}).get("responseSchema")
+        """The responseSchema that answers are to fit, None when they are not JSON."""
+        config = self.body.get("generationConfig", {})
+        if config.get("responseMimeType", config.get("response_mime_type")) != _JSON:
+            return None
+        return config.get("responseSchema", config.get("response_schema"))
 
     def bind(self, schema: pa.Schema, dialect: Dialect) -> BoundSpec:
         """The spec for a table of this schema; TemplateError when they do not fit."""
@@ -84,11 +98,15 @@ class Generate:
 
     def _wrap(self, returned: Any) -> dict[str, Any]:
         """A returned text becomes the prompt; of a returned body, its own fields win."""
-        if isinstance(returned, str):
+        if isinstance(returned, str) and returned:
             return self._request(returned)
         if isinstance(returned, Mapping):
-            return {**self.body, **as_rest(returned, "the returned body")}
-        message = f"it returned a {type(returned).__name__}, not a text or a request body"
+            own = as_plain(returned, "the returned body")
+            known = field_table("gemini").message("GenerateContentRequest") or {}
+            spelled = {known[name].name for name in own if name in known}
+            return {**{n: v for n, v in self.body.items() if n not in spelled}, **own}
+        said = "an empty text" if returned == "" else f"a {type(returned).__name__}"
+        message = f"the function returned {said}, not a text or a request body"
         raise TypeError(message)
 
 
@@ -109,14 +127,12 @@ def generate(  # noqa: PLR0913  # the options of the API, by keyword
 
     `prompt` is a template (`"Summarise: {text}"`) or a function of a row (a dict) that returns a
     text or a whole REST body; a function needs `version`. `config` is the API's generationConfig,
-    or an SDK's config object. `schema` is a JSON Schema or a REST responseSchema; answers that
-    do not fit it are `malformed`. `safety` maps a category to a threshold.
+    or an SDK's config object. `schema` is a JSON Schema, a REST responseSchema or a pydantic model;
+    answers that do not fit it are `malformed`. `safety` maps a category to a threshold.
     https://ai.google.dev/api/generate-content
     """
     kept, beside = split_config(config)
-    if schema is not None:
-        plain = as_rest(schema, "schema")
-        kept |= {"responseMimeType": "application/json", "responseSchema": response_schema(plain)}
+    kept = _with_schema(kept, schema, config_schema(config))
     given = {
         "systemInstruction": as_system(system) if system is not None else None,
         "safetySettings": _safety_settings(safety) if safety is not None else None,
@@ -134,9 +150,28 @@ def generate(  # noqa: PLR0913  # the options of the API, by keyword
     return Generate(model_name(model), text, body)
 
 
+def _with_schema(config: dict[str, Any], schema: Any, config_schema: Any) -> dict[str, Any]:
+    """The config with the fields that ask for answers by a schema, which is given in one place."""
+    if schema is None:
+        if config_schema is None:
+            return config
+        return {**config, "responseSchema": response_schema(as_schema(config_schema))}
+    named = [name for name in _SCHEMA_FIELDS if name in config]
+    if named or config_schema is not None:
+        message = (
+            f"{(named or ['response_schema'])[0]}: given in config and as schema=; give it once"
+        )
+        raise SetupError(message)
+    spelled = "response_mime_type" if "response_mime_type" in config else "responseMimeType"
+    if config.get(spelled, _JSON) != _JSON:
+        message = f"config asks for {config[spelled]}, and answers by schema= are {_JSON}"
+        raise SetupError(message)
+    return {**config, spelled: _JSON, "responseSchema": response_schema(as_schema(schema))}
+
+
 def _safety_settings(safety: Mapping[str, str] | Sequence[Any]) -> list[dict[str, Any]]:
     if isinstance(safety, Mapping):
-        return [
+        safety = [
             {"category": _category(category), "threshold": threshold}
             for category, threshold in safety.items()
         ]

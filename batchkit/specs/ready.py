@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from batchkit import jsonl
+from batchkit.request_line import check_line, other_model
 from batchkit.rules import check_request
-from batchkit.specs.bodies import BoundSpec, RowBodies
+from batchkit.specs.bodies import REJECTED, Bodies, BoundSpec
 from batchkit.specs.rest import model_name
+from batchkit.tables.broken_line import broken_line
 from batchkit.tables.request_lines import REQUEST
+from batchkit.validity import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import pyarrow as pa
-
-    from batchkit.validity import Problem
     from batchkit.wire import Dialect, Kind
 
 __all__ = ["Ready", "ready"]
+
+_UNREAD = Problem("error", "not-json", "$", "the line could not be read as it stands")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,7 @@ class Ready:
 
     def bind(self, schema: pa.Schema, dialect: Dialect) -> BoundSpec:  # noqa: ARG002  # the seam's form
         """The requests of the table's `request` column."""
-        return RowBodies(
-            (REQUEST,),
-            lambda row: jsonl.loads(row[REQUEST]),
-            _object,
-            lambda body: check_request(body, dialect),
-        )
+        return _ReadyBodies(self.model, dialect)
 
     def problems(self, dialect: Dialect) -> list[Problem]:  # noqa: ARG002  # the seam's form
         """Nothing that holds for all rows: each line is checked by itself."""
@@ -67,8 +66,42 @@ def ready(model: str, kind: Kind) -> Ready:
     return Ready(model_name(model), kind)
 
 
-def _object(body: Any) -> dict[str, Any]:
-    if jsonl.is_object(body):
-        return body
-    message = "the request is not a JSON object"
-    raise TypeError(message)
+@dataclass(frozen=True, slots=True)
+class _ReadyBodies:
+    """Bodies that are written already, for one model and one dialect."""
+
+    model: str
+    dialect: Dialect
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return (REQUEST,)
+
+    def bodies(self, batch: pa.RecordBatch) -> Bodies:
+        """The requests that the service would take; the first error of each other one."""
+        texts: list[str | None] = batch.column(REQUEST).to_pylist()
+        rejected: list[dict[str, Any]] = []
+        for row, text in enumerate(texts):
+            problems = self._problems(text or "")
+            error = next((found for found in problems if found.severity == "error"), None)
+            if error is not None:
+                texts[row] = None
+                said = error.message + (f"; {error.remedy}" if error.remedy else "")
+                rejected.append({"row": row, "path": error.path, "reason": said})
+        column = pa.array(texts, pa.large_string())
+        return Bodies([column], pa.RecordBatch.from_pylist(rejected, schema=REJECTED))
+
+    def _problems(self, text: str) -> Iterator[Problem]:
+        try:
+            body = jsonl.loads(text)
+        except ValueError:
+            yield broken_line(text.encode())
+            return
+        if not jsonl.is_object(body):
+            yield from check_line(body, self.dialect)
+        elif REQUEST in body:  # the whole line: it is more, or less, than a key and a request
+            yield from check_line(body, self.dialect)
+            yield _UNREAD
+        else:
+            yield from check_request(body, self.dialect)
+            yield from other_model(body, self.model)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from batchkit.errors import TemplateError
 from batchkit.fields import nearest
-from batchkit.text import format_column, text_column, why_no_format, why_no_text
+from batchkit.formats import format_column, why_no_format
+from batchkit.text import text_column, why_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ __all__ = ["Hole", "Template", "bind_template"]
 
 _TOKENS = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 _DEFAULT = "??"
+_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,12 @@ class Template:
 def bind_template(template: Template, schema: pa.Schema) -> tuple[str | Hole, ...]:
     """The template as constant texts and holes, each hole a column of the schema.
 
-    Raises TemplateError for a brace without its partner, a column the table has not (naming the
-    nearest), and a format its type cannot take.
+    Raises TemplateError for an empty template, a brace without its partner, a column the table has
+    not (naming the nearest), and a format its type cannot take.
     """
+    if not template.text:
+        message = "the template is empty, and the service refuses an empty text"
+        raise TemplateError(message, template="")
     return tuple(_merge_texts(_pieces(template.text, schema)))
 
 
@@ -67,7 +72,8 @@ def _pieces(text: str, schema: pa.Schema) -> Iterator[str | Hole]:
         elif token[1] is not None:
             yield _hole(token[1], text, schema)
         elif token[0] in {"{", "}"}:
-            message = f"a lone {token[0]!r} in {text!r}, character {token.start()}: double it"
+            around = _shown(text[max(0, token.start() - _SHOWN // 2) :])
+            message = f"a lone {token[0]!r} at character {token.start()}, in {around}: double it"
             raise TemplateError(message, template=text)
         else:
             yield token[0]
@@ -88,16 +94,24 @@ def _checked(hole: Hole, text: str, schema: pa.Schema) -> Hole:
     if hole.column not in schema.names:
         near = nearest(hole.column, schema.names) if hole.column else None
         hint = f"did you mean {{{near}}}?" if near else f"the columns are {_listed(schema.names)}"
-        message = f"no column {hole.column!r} for the template {text!r}; {hint}"
+        message = (
+            f"no column {_shown(hole.column)} for the template {_shown(text)}; {hint} "
+            "(a brace that stands for itself is written twice)"
+        )
         raise TemplateError(message, template=text)
     kind = schema.field(hole.column).type
     why = why_no_text(kind)
     if why is None and hole.specification:
         why = why_no_format(kind, hole.specification)
     if why:
-        message = f"column {hole.column!r} in {text!r}: {why}"
+        message = f"column {hole.column!r} in {_shown(text)}: {why}"
         raise TemplateError(message, template=text)
     return hole
+
+
+def _shown(text: str) -> str:
+    """A text for a message, which a long prompt would drown."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
 def _listed(names: Sequence[str]) -> str:

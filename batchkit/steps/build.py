@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import secrets
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,15 @@ import pyarrow.parquet as pq
 from batchkit import durable
 from batchkit.display.live import shown
 from batchkit.draft import Choices, Draft
-from batchkit.engines import engine_named
-from batchkit.errors import BadKeysError, RunDirectoryError, SetupError
+from batchkit.engines import check_done, engine_named
+from batchkit.errors import BadKeysError, RunChangedError, RunDirectoryError, SetupError
 from batchkit.events import Built, Said
-from batchkit.key import BadKey, bad_keys, wire_keys
+from batchkit.key import BAD_KEYS, BadKey, bad_keys, wire_keys
 from batchkit.layout import Layout
 from batchkit.rundir import Run
 from batchkit.staging import finish_build
 from batchkit.tasks import BAD_KEYS_NAME, BUILD_FOLDER, BuildTask, run_build
+from batchkit.text import check_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from batchkit.events import Progress
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
-    from batchkit.tables.pinned import Piece
     from batchkit.tasks import BuildResult
 
 __all__ = ["build"]
@@ -150,17 +151,28 @@ def _build(run: Run, spec: Spec, engine: Engine, tell: Progress) -> None:
     definition = run.definition
     _check_keys(run, definition)
     tasks = _tasks(run, definition, spec)
-    results: list[BuildResult] = []
+    results: dict[int, BuildResult] = {}
     rows = 0
     tell(Built(0, definition.table.rows, run.folder))
     for result in engine.map(run_build, tasks):
-        results.append(result)
-        rows += sum(shard.rows for shard in result.shards)
+        if result.number not in results:
+            rows += sum(shard.rows for shard in result.shards)
+        results[result.number] = result
         tell(Built(rows, definition.table.rows, run.folder))
-    shards = finish_build(run, tasks, results)
+    check_done(len(results), len(tasks))
+    _check_source(run, definition)
+    shards = finish_build(run, tasks, list(results.values()))
     if shards.rejected:
         said = f"{shards.rejected:,} of {shards.rows:,} rows could not become requests"
         tell(Said(f"{said}: see {run.folder / 'rejected.jsonl'}", is_warning=True))
+
+
+def _check_source(run: Run, definition: Definition) -> None:
+    """Raise RunChangedError for a file that was written to while it was read."""
+    changes = definition.table.changes(run.folder)
+    if changes:
+        message = f"{next(iter(changes))} changed while it was read; build again, nothing was sent"
+        raise RunChangedError(message, changes)
 
 
 def _check_keys(run: Run, definition: Definition) -> None:
@@ -168,24 +180,41 @@ def _check_keys(run: Run, definition: Definition) -> None:
     if not definition.key:
         return
     found = bad_keys(lambda: _keys(run, definition), run.folder)
-    if found.num_rows == 0:
+    first = next(found, None)
+    if first is None:
         return
+    found = chain([first], found)
     if definition.on_bad_key == "raise":
-        message = (
-            f"{found.num_rows:,} of {definition.table.rows:,} rows have no key of their own in "
-            f"{', '.join(definition.key)}; nothing was sent. Mend the rows, choose another key, or "
-            "reject them (on_bad_key='reject'). The first of them:"
-        )
-        first = found.slice(0, _NAMED_KEYS).to_pylist()
-        raise BadKeysError(message, [BadKey(**bad) for bad in first])
+        raise _bad_keys_error(found, definition)
     durable.make_folder(run.folder / BUILD_FOLDER)
-    with durable.whole_file(run.folder / BUILD_FOLDER / BAD_KEYS_NAME) as file:
-        pq.write_table(found, file, compression="zstd")
+    with (
+        durable.whole_file(run.folder / BUILD_FOLDER / BAD_KEYS_NAME) as file,
+        pq.ParquetWriter(file, BAD_KEYS, compression="zstd") as writer,
+    ):
+        for batch in found:
+            writer.write_batch(batch)
+
+
+def _bad_keys_error(found: Iterator[pa.RecordBatch], definition: Definition) -> BadKeysError:
+    count = 0
+    named: list[BadKey] = []
+    for batch in found:
+        count += batch.num_rows
+        first = batch.slice(0, _NAMED_KEYS - len(named))
+        named.extend(BadKey(**bad) for bad in first.to_pylist())
+    message = (
+        f"{count:,} of {definition.table.rows:,} rows have no key of their own in "
+        f"{', '.join(definition.key)}; nothing was sent. Mend the rows, choose another key, or "
+        "reject them (on_bad_key='reject'). The first of them:"
+    )
+    return BadKeysError(message, named)
 
 
 def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
     row = 0
-    for batch in definition.table.batches(run.folder, definition.key):
+    columns = definition.table.columns(definition.key)
+    for batch in definition.table.batches(run.folder, columns):
+        check_utf8(batch)
         yield row, wire_keys(batch.columns)
         row += batch.num_rows
 
@@ -193,13 +222,5 @@ def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:
 def _tasks(run: Run, definition: Definition, spec: Spec) -> list[BuildTask]:
     """Groups that follow one another, together large enough to fill a shard."""
     enough = max(_TASK_BYTES, definition.limits.shard_bytes)
-    bundles: list[list[Piece]] = []
-    size = 0.0
-    for piece in definition.table.pieces():
-        if not bundles or size >= enough:
-            bundles.append([])
-            size = 0.0
-        bundles[-1].append(piece)
-        size += piece.estimated_bytes
-    folder = str(run.folder)
-    return [BuildTask(folder, i, tuple(bundle), spec) for i, bundle in enumerate(bundles)]
+    bundles = definition.table.bundles(enough)
+    return [BuildTask(str(run.folder), i, pieces, spec) for i, pieces in enumerate(bundles)]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from batchkit import durable, jsonl
 from batchkit.collecting import Verdict
-from batchkit.courier import DELETED, Courier
 from batchkit.display.live import shown
-from batchkit.engines import engine_named
+from batchkit.engines import check_done, engine_named
 from batchkit.events import Collected
 from batchkit.results import Results
 from batchkit.rundir import opened
 from batchkit.service.client import Gemini
 from batchkit.tasks import CollectTask, run_collect
+from batchkit.watch import DELETED, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,13 +53,14 @@ def collect(
     with shown(progress) as tell, run.hold():
         durable.sweep(run.folder)
         if any(attempt.stage in {"running", "ended"} for attempt in run.attempts()):
-            courier = Courier(run, client or Gemini(), tell)
-            courier.check_account()
-            courier.advance()
+            watch = Watch(run, client or Gemini(), tell)
+            run.check_account(watch.client.account)
+            watch.advance()
         tasks = _tasks(run)
         durable.make_folder(run.folder / "outcomes")
         for done, _ in enumerate(engine_named(engine).map(run_collect, tasks), start=1):
-            tell(Collected(done, len(tasks)))
+            tell(Collected(min(done, len(tasks)), len(tasks)))
+        check_done(sum(task.marker.exists() for task in tasks), len(tasks))
         results = Results(run, source)
         _strike_balance(run, results)
     return results
@@ -86,7 +88,10 @@ def _verdict(attempt: Attempt) -> Verdict:
         "failed": f"{job} failed: {error['message'] if error else 'no reason given'}",
         DELETED: f"{job} was deleted before its output was fetched",
     }
-    ended_as = said.get(str(state), f"{job} ended as {state}, without a line for this key")
+    fetched = attempt.last("fetched")
+    lost = fetched.content.get("lost") if fetched else None
+    how = f"but {lost}" if lost else "without a line for this key"
+    ended_as = said.get(str(state), f"{job} ended as {state}, {how}")
     return Verdict("missing", error["reason"] if error else None, ended_as)
 
 
@@ -119,4 +124,5 @@ def _gather_quarantine(run: Run) -> None:
     if kept:
         with durable.whole_file(run.folder / "quarantine.jsonl") as whole:
             for path in kept:
-                whole.write(path.read_bytes())
+                with path.open("rb") as part:
+                    shutil.copyfileobj(part, whole)

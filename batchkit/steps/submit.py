@@ -16,10 +16,13 @@ from batchkit.targets.target import target_named
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from batchkit.courier import JobsByName
     from batchkit.events import Progress
     from batchkit.rundir import Run
 
 __all__ = ["Submission", "submit"]
+
+_OPEN = frozenset({"unsent", "sending"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,9 @@ def submit(
 ) -> Submission:
     """Create a job for each shard that has none; safe to repeat, in any process, on any day.
 
-    A shard that has a job is left alone. After a create that was not answered, the job is looked
-    for by its name, for `settle_seconds`, before another is created. When the service takes no
+    A shard that has a job is left alone, also when a copy of the run directory made the job. After
+    a create that was not answered, the job is looked for by its name, for `settle_seconds`, before
+    another is created; AmbiguousJobError when there are several. When the service takes no
     more jobs now (429), the others stay unsent and the Submission says so: submit again as jobs
     end. Other refusals raise a ServiceError; nothing of the run is lost.
     """
@@ -57,15 +61,16 @@ def submit(
     sent, total = 0, sum(1 for shard in run.shards.shards if shard.requests)
     with shown(progress) as tell, run.hold():
         courier = Courier(run, client or Gemini(), tell, settle_seconds)
-        courier.check_account()
+        run.check_account(courier.client.account)
+        jobs = _jobs(run, courier)
         tell(Sent(0, total))
         for shard in run.shards.shards:
             if not shard.requests:
                 continue
             attempt = run.ledger.attempts(shard.name)[-1]
-            if attempt.stage in {"unsent", "sending"}:
+            if attempt.stage in _OPEN:
                 try:
-                    courier.send(shard, attempt, way)
+                    courier.send(shard, attempt, way, jobs)
                 except RateLimitedError as error:
                     said = f"{sent} of {total} shards have a job; the service takes no more now"
                     tell(Said(f"{said}: {error.message}", is_warning=True))
@@ -73,6 +78,12 @@ def submit(
             sent += 1
             tell(Sent(sent, total))
     return Submission(sent, total)
+
+
+def _jobs(run: Run, courier: Courier) -> JobsByName:
+    """The jobs there are before any is created; none are needed where none is to be created."""
+    is_complete = all(attempt.stage not in _OPEN for attempt in run.attempts())
+    return {} if is_complete else courier.jobs()
 
 
 def _check_size(run: Run, target: str) -> None:

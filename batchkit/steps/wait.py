@@ -6,12 +6,12 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Literal
 
-from batchkit.courier import Courier
 from batchkit.display.live import shown
-from batchkit.errors import WaitTimeoutError
+from batchkit.errors import RunHeldError, WaitTimeoutError
 from batchkit.events import Said
 from batchkit.rundir import opened
 from batchkit.service.client import Gemini
+from batchkit.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,16 +40,17 @@ def wait(
     With `until="any"`, when one more has ended, or none is under way.
 
     Polls at once, then less and less often up to every `poll_seconds`. A network that fails
-    between two polls is waited out. `timeout` (seconds, None for ever) raises WaitTimeoutError;
-    the jobs go on and are not cancelled, and so it is after Ctrl-C: wait again to go on.
+    between two polls is waited out, and so is another driver that holds the run meanwhile.
+    `timeout` (seconds, None for ever) raises WaitTimeoutError; the jobs go on and are not
+    cancelled, and so it is after Ctrl-C: wait again to go on.
     """
     run = opened(run)
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = min(_FIRST_POLL_SECONDS, poll_seconds)
     with shown(progress) as tell, _detaching(run, tell):
-        courier = Courier(run, client or Gemini(), tell)
-        courier.check_account()
-        running = _advance(courier)
+        watch = Watch(run, client or Gemini(), tell)
+        run.check_account(watch.client.account)
+        running = _advance(watch)
         enough = 0 if until == "all" else max(0, running - 1)
         while running > enough:
             if deadline is not None and time.monotonic() + pause > deadline:
@@ -60,14 +61,17 @@ def wait(
                 raise WaitTimeoutError(message)
             time.sleep(pause)
             pause = min(pause * _GROWTH, poll_seconds)
-            running = _advance(courier)
+            try:
+                running = _advance(watch)
+            except RunHeldError as error:
+                tell(Said(f"{error.holder} holds the run; looking again later"))
     return run
 
 
-def _advance(courier: Courier) -> int:
+def _advance(watch: Watch) -> int:
     """One look at all jobs; the run is free for other drivers between two of them."""
-    with courier.run.hold():
-        return courier.advance()
+    with watch.run.hold():
+        return watch.advance()
 
 
 @contextlib.contextmanager

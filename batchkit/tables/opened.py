@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
 import pyarrow as pa
+from pyarrow import ipc
 
 from batchkit.errors import CapabilityError, TableError
 from batchkit.tables.csv import csv_table
 from batchkit.tables.json_lines import json_lines_table, rows_table
+from batchkit.tables.labels import check_labels
 from batchkit.tables.parquet import parquet_table
 from batchkit.tables.stream import TableStream
 
@@ -33,7 +36,8 @@ def open_table(table: TableLike, text_columns: Collection[str] = ()) -> TableStr
     """A DataFrame or Arrow data, a list of dicts, or the path of Parquet, CSV or JSONL files.
 
     A folder or a pattern (`data/*.parquet`) names Parquet files, taken in the order of their
-    names. Columns in `text_columns` of a CSV file are read as text. Raises TableError.
+    names; hidden ones (`.` or `_` before the name) are left out. Columns in `text_columns` of a
+    CSV file are read as text. Raises TableError.
     """
     if isinstance(table, str | Path):
         opened = _open_path(table, text_columns)
@@ -47,8 +51,22 @@ def open_table(table: TableLike, text_columns: Collection[str] = ()) -> TableStr
             "(anything with __arrow_c_stream__), a list of dicts or the path of a file"
         )
         raise TableError(message)
-    _check_labels(opened.schema.names, opened.description)
+    check_labels(opened.schema.names, opened.description)
+    for field in opened.schema:
+        _check_kept(field, opened.description)
     return opened
+
+
+def _check_kept(field: pa.Field, description: str) -> None:
+    """Raise TableError for a type that cannot be written down and read again."""
+    try:
+        ipc.read_schema(pa.schema([field]).serialize())
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        message = (
+            f"column {field.name!r} of the {description} is of a type that cannot be kept "
+            f"({field.type}: {error}); give it another, e.g. text"
+        )
+        raise TableError(message, column=field.name) from error
 
 
 def _is_rows(table: Any) -> TypeGuard[list[Mapping[str, Any]]]:
@@ -62,12 +80,12 @@ def _open_path(table: str | Path, text_columns: Collection[str]) -> TableStream 
     if "://" in text:
         message = f"{text}: this version reads local files; copy it, or pass it as Arrow data"
         raise CapabilityError(message)
-    path = Path(text)
+    path = Path(text).expanduser()
     if text.endswith(_CSV):
         return csv_table(_existing(path), text_columns)
     if text.endswith(_JSONL):
         return json_lines_table(_existing(path))
-    return parquet_table(_parquet_files(path), text)
+    return _open_parquet(path, text)
 
 
 def _existing(path: Path) -> Path:
@@ -77,17 +95,26 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _parquet_files(path: Path) -> list[Path]:
+def _open_parquet(path: Path, description: str) -> PinnedTable:
+    """The files of a folder or a pattern, or the one file; folders' names may hold columns."""
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*.parquet") if not _hidden(p.relative_to(path)))
+        root, found = path, path.rglob("*.parquet")
     elif _MAGIC & set(str(path)) and not path.exists():
-        found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207  # an absolute pattern
+        root = _fixed_part(path)
+        found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207  # an absolute pattern
     else:
-        found = [_existing(path)]
-    if not found:
+        return parquet_table([_existing(path)], path.parent, description)
+    files = sorted(p for p in found if p.is_file() and not _hidden(p.relative_to(root)))
+    if not files:
         message = f"{path}: no Parquet file there"
         raise TableError(message)
-    return found
+    return parquet_table(files, root, description)
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder that a pattern begins with."""
+    fixed = takewhile(lambda part: not _MAGIC & set(part), pattern.parts[:-1])
+    return Path(*fixed)
 
 
 def _hidden(path: Path) -> bool:
@@ -96,7 +123,8 @@ def _hidden(path: Path) -> bool:
 
 def _open_arrow(table: Any) -> TableStream:
     kind = f"{type(table).__module__.partition('.')[0]} {type(table).__name__}"
-    _check_labels(list(getattr(table, "columns", ())), kind)
+    if not isinstance(table, pa.Table | pa.RecordBatch):  # whose `columns` are their data
+        check_labels(getattr(table, "columns", ()), kind)
     try:
         reader = pa.RecordBatchReader.from_stream(table)
     except (ValueError, TypeError, pa.ArrowException) as error:
@@ -116,22 +144,3 @@ def _unconvertible(table: Any, kind: str, error: Exception) -> TableError:
             )
             return TableError(message, column=str(name))
     return TableError(f"the {kind} cannot become Arrow: {error}")
-
-
-def _check_labels(labels: Sequence[Any], kind: str) -> None:
-    """Columns are known by name: each a text, and each once."""
-    seen: dict[str, int] = {}
-    for position, label in enumerate(labels):
-        if isinstance(label, pa.ChunkedArray):  # a pyarrow Table's `columns` are its data
-            return
-        if not isinstance(label, str):
-            message = (
-                f"the {kind} has a column named {label!r}, which is no text; name columns by text"
-            )
-            raise TableError(message, column=str(label))
-        first = seen.setdefault(label, position)
-        if first != position:
-            message = (
-                f"the {kind} has two columns named {label!r}, {first} and {position}; rename one"
-            )
-            raise TableError(message, column=label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,42 +17,68 @@ if TYPE_CHECKING:
 
 __all__ = ["parquet_table"]
 
+# How Hive, Spark and pyarrow name the folder of rows whose value is null.
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
-def parquet_table(paths: Sequence[Path], description: str) -> PinnedTable:
+
+def parquet_table(paths: Sequence[Path], root: Path, description: str) -> PinnedTable:
     """The files, in the order given, as one table; only their footers are read.
 
-    Raises TableError when a file cannot be read or its columns differ from those of the first.
+    Columns are known by name, so that their order may differ; a column without a value in one
+    file takes its type from the others. Folders below `root` that are named `column=value` make a
+    column of text. Raises TableError when a file cannot be read or has other columns.
     """
-    schemas = {path: _schema(path) for path in paths}
-    first, expected = next(iter(schemas.items()))
-    for path, schema in schemas.items():
-        if not schema.equals(expected):
-            message = (
-                f"{path}: its columns differ from those of {first}: {_difference(schema, expected)}"
-            )
-            raise TableError(message)
-    return PinnedTable(description, expected, tuple(_pinned(path) for path in paths))
+    schema: pa.Schema | None = None
+    files: list[PinnedFile] = []
+    for path in paths:
+        file, found = _pinned(path, root)
+        schema = found if schema is None else _merged(schema, found, f"{path}", f"{paths[0]}")
+        files.append(file)
+    return PinnedTable(description, schema or pa.schema(list[pa.Field]()), tuple(files))
 
 
-def _schema(path: Path) -> pa.Schema:
+def _pinned(path: Path, root: Path) -> tuple[PinnedFile, pa.Schema]:
+    """The file, and its columns: those in it, then those in the names of its folders."""
     try:
+        status = path.stat()
         with pq.ParquetFile(path) as file:
-            return file.schema_arrow
+            schema, metadata = file.schema_arrow, file.metadata
     except (pa.ArrowInvalid, OSError) as error:
         message = f"{path} is no Parquet file: {error}"
         raise TableError(message) from error
-
-
-def _difference(schema: pa.Schema, expected: pa.Schema) -> str:
-    here = {(field.name, str(field.type)) for field in schema}
-    there = {(field.name, str(field.type)) for field in expected}
-    changed = sorted(here ^ there)
-    return ", ".join(f"{name} {kind}" for name, kind in changed) or "another order"
-
-
-def _pinned(path: Path) -> PinnedFile:
-    status = path.stat()
-    metadata = pq.read_metadata(path)
     rows = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
-    absolute = str(path.resolve())
-    return PinnedFile(absolute, "parquet", status.st_size, status.st_mtime_ns, rows)
+    partition = tuple(
+        (name, value) for name, value in _partition(path, root) if name not in schema.names
+    )
+    fields = [*schema, *(pa.field(name, pa.string()) for name, _ in partition)]
+    pinned = PinnedFile(
+        str(path.resolve()), "parquet", status.st_size, status.st_mtime_ns, rows, partition
+    )
+    return pinned, pa.schema(fields, metadata=schema.metadata)
+
+
+def _partition(path: Path, root: Path) -> list[tuple[str, str | None]]:
+    """Names and values of the folders between the root and the file."""
+    parts = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+    pairs = [part.partition("=") for part in parts]
+    return [
+        (unquote(name), None if value == _NULL_PARTITION else unquote(value))
+        for name, equals, value in pairs
+        if name and equals
+    ]
+
+
+def _merged(schema: pa.Schema, found: pa.Schema, path: str, first: str) -> pa.Schema:
+    """The schema, with the types that the file knows better; TableError when the columns differ."""
+    fields: list[pa.Field] = []
+    differing = sorted(set(schema.names) ^ set(found.names))
+    for field in schema:
+        here = found.field(field.name) if field.name in found.names else field
+        known = here if pa.types.is_null(field.type) else field
+        if not pa.types.is_null(here.type) and not here.type.equals(known.type):
+            differing.append(f"{field.name}, {here.type} instead of {known.type}")
+        fields.append(known.with_nullable(field.nullable or here.nullable))
+    if differing:
+        message = f"{path}: its columns differ from those of {first}: {'; '.join(differing)}"
+        raise TableError(message)
+    return pa.schema(fields, metadata=schema.metadata)

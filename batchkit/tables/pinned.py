@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import ipc
 
 from batchkit.errors import RunChangedError, TableError
+from batchkit.tables.digest import TableDigest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,76 +19,98 @@ if TYPE_CHECKING:
 
 __all__ = ["Piece", "PinnedFile", "PinnedTable"]
 
+Format: TypeAlias = Literal["parquet", "arrow"]
+Partition: TypeAlias = "tuple[tuple[str, str | None], ...]"
+
 _BATCH_ROWS = 16_384
+_BATCH_BYTES = 32_000_000
 _PARQUET_RATIO = 4  # bytes in memory for one byte of Parquet
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Groups `start` to `stop` of one file; `first_row` counts from the table's start.
+
+    A group is a row group of Parquet or a record batch of Arrow. `partition` has the columns that
+    stand in the names of the file's folders, with their value.
+    """
+
+    path: str
+    format: Format
+    start: int
+    stop: int
+    first_row: int
+    rows: int
+    partition: Partition = ()
+
+    def batches(self, folder: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Its rows in order, as batches of this schema; raises TableError.
+
+        The schema may name fewer columns than the file has, in another order.
+        """
+        path = folder / self.path
+        values = dict(self.partition)
+        names = [name for name in schema.names if name not in values]
+        read = _parquet_batches if self.format == "parquet" else _arrow_batches
+        try:
+            for batch in read(path, range(self.start, self.stop), names):
+                yield _conformed(batch, schema, values)
+        except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+            message = f"{path} cannot be read: {error}"
+            raise TableError(message) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The piece as JSON, for a task."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Piece:
+        """What `to_json` wrote."""
+        plain: dict[str, Any] = {**content, "partition": _partition(content["partition"])}
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedFile:
     """One file: where, in which format, its size and time, and the rows of each group.
 
-    A group is a row group of Parquet or a record batch of Arrow. `modified` is in nanoseconds,
-    None for a file inside the run directory, which nobody else writes.
+    `modified` is in nanoseconds, None for a file inside the run directory, which nobody else
+    writes.
     """
 
     path: str
-    format: Literal["parquet", "arrow"]
+    format: Format
     bytes: int
     modified: int | None
     group_rows: tuple[int, ...]
+    partition: Partition = ()
 
     @property
     def rows(self) -> int:
         """Rows in the file."""
         return sum(self.group_rows)
 
+    def piece(self, start: int, stop: int, first_row: int) -> Piece:
+        """Some of its groups, which follow one another."""
+        rows = sum(self.group_rows[start:stop])
+        return Piece(self.path, self.format, start, stop, first_row, rows, self.partition)
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Groups of one file that follow one another; `first_row` counts from the table's start."""
-
-    file: PinnedFile
-    groups: tuple[int, ...]
-    first_row: int
-
-    @property
-    def rows(self) -> int:
-        """Rows in the piece."""
-        return sum(self.file.group_rows[group] for group in self.groups)
-
-    @property
-    def estimated_bytes(self) -> float:
-        """Roughly what its rows take in memory."""
-        ratio = _PARQUET_RATIO if self.file.format == "parquet" else 1
-        return ratio * self.file.bytes * self.rows / max(1, self.file.rows)
-
-    def batches(self, folder: Path, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        """Its rows in order, with these columns in this order (None: all); raises TableError."""
-        path = folder / self.file.path
-        reader = _parquet_batches if self.file.format == "parquet" else _arrow_batches
-        try:
-            yield from reader(path, self.groups, columns)
-        except (OSError, pa.ArrowInvalid) as error:
-            message = f"{path} cannot be read: {error}"
-            raise TableError(message) from error
+    def state(self, folder: Path) -> tuple[int, int] | None:
+        """Its size and time as they are now; None when it is gone."""
+        path = folder / self.path
+        return (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
 
     def to_json(self) -> dict[str, Any]:
-        """The piece as JSON, for a task."""
-        file = self.file
-        return {
-            "path": file.path,
-            "format": file.format,
-            "bytes": file.bytes,
-            "modified": file.modified,
-            "group_rows": list(file.group_rows),
-            "groups": list(self.groups),
-            "first_row": self.first_row,
-        }
+        """The file as it stands in `run.json`."""
+        return asdict(self)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Piece:
+    def from_json(cls, content: Mapping[str, Any]) -> PinnedFile:
         """What `to_json` wrote."""
-        return cls(_file_from_json(content), tuple(content["groups"]), content["first_row"])
+        rows = tuple(content["group_rows"])
+        pairs = _partition(content["partition"])
+        plain: dict[str, Any] = {**content, "group_rows": rows, "partition": pairs}
+        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +123,7 @@ class PinnedTable:
     description: str
     schema: pa.Schema
     files: tuple[PinnedFile, ...]
-    digest: str | None = None
+    digest: TableDigest | None = None
 
     @property
     def rows(self) -> int:
@@ -112,33 +135,58 @@ class PinnedTable:
         """Whether its files stay outside the run directory, where others may change them."""
         return any(file.modified is not None for file in self.files)
 
-    def pieces(self) -> Iterator[Piece]:
-        """One piece per group, in row order."""
+    def bundles(self, enough_bytes: float) -> Iterator[tuple[Piece, ...]]:
+        """The table in pieces that follow one another, each bundle of so many bytes in memory.
+
+        Roughly: Parquet is counted larger than it is on disk. A group is never cut.
+        """
+        bundle: list[Piece] = []
+        size = 0.0
         first_row = 0
         for file in self.files:
-            for group, rows in enumerate(file.group_rows):
-                yield Piece(file, (group,), first_row)
-                first_row += rows
+            row_bytes = _row_bytes(file)
+            start = 0
+            for group, rows in enumerate(file.group_rows, start=1):
+                size += rows * row_bytes
+                if size >= enough_bytes or group == len(file.group_rows):
+                    bundle.append(file.piece(start, group, first_row))
+                    first_row += bundle[-1].rows
+                    start = group
+                if size >= enough_bytes:
+                    yield tuple(bundle)
+                    bundle, size = [], 0.0
+        if bundle:
+            yield tuple(bundle)
 
-    def batches(self, folder: Path, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        """All rows in order, with these columns; `folder` is the run directory."""
-        for piece in self.pieces():
-            yield from piece.batches(folder, columns)
+    def columns(self, names: Sequence[str]) -> pa.Schema:
+        """The schema of some of its columns, in this order."""
+        return pa.schema([self.schema.field(name) for name in names])
+
+    def batches(self, folder: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """All rows in order, as batches of this schema; `folder` is the run directory."""
+        first_row = 0
+        for file in self.files:
+            yield from file.piece(0, len(file.group_rows), first_row).batches(folder, schema)
+            first_row += file.rows
+
+    def changes(self, folder: Path) -> dict[str, tuple[Any, Any]]:
+        """Size and time of each file that is gone or changed: as pinned, and now (None: gone)."""
+        return {
+            str(folder / file.path): ((file.bytes, file.modified), now)
+            for file in self.files
+            if file.modified is not None
+            and (now := file.state(folder)) != (file.bytes, file.modified)
+        }
 
     def check_unchanged(self, folder: Path) -> None:
         """Raise RunChangedError when a file is gone, or is not what the run was built from."""
-        for file in self.files:
-            if file.modified is None:
-                continue
-            path = folder / file.path
-            now = (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
-            if now != (file.bytes, file.modified):
-                message = (
-                    f"{path} is gone or changed since the run was built; answers stay joined by "
-                    "key: restore the file, or collect with source='carried'"
-                )
-                changes = {"size and time": ((file.bytes, file.modified), now)}
-                raise RunChangedError(message, changes)
+        changes = self.changes(folder)
+        if changes:
+            message = (
+                f"{next(iter(changes))} is gone or changed since the run was built; answers stay "
+                "joined by key: restore the file, or collect with source='carried'"
+            )
+            raise RunChangedError(message, changes)
 
     def to_json(self) -> dict[str, Any]:
         """The table as it stands in `run.json`."""
@@ -147,50 +195,69 @@ class PinnedTable:
             "schema": base64.b64encode(self.schema.serialize().to_pybytes()).decode(),
             "columns": {field.name: str(field.type) for field in self.schema},
             "rows": self.rows,
-            "digest": self.digest,
-            "files": [
-                {
-                    "path": file.path,
-                    "format": file.format,
-                    "bytes": file.bytes,
-                    "modified": file.modified,
-                    "group_rows": list(file.group_rows),
-                }
-                for file in self.files
-            ],
+            "digest": self.digest.to_json() if self.digest else None,
+            "files": [file.to_json() for file in self.files],
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PinnedTable:
         """What `to_json` wrote."""
         schema = ipc.read_schema(pa.py_buffer(base64.b64decode(content["schema"])))
-        files = tuple(_file_from_json(file) for file in content["files"])
-        return cls(content["description"], schema, files, content["digest"])
+        files = tuple(PinnedFile.from_json(file) for file in content["files"])
+        digest = TableDigest.from_json(content["digest"]) if content["digest"] else None
+        return cls(content["description"], schema, files, digest)
 
 
-def _file_from_json(content: Mapping[str, Any]) -> PinnedFile:
-    return PinnedFile(
-        content["path"],
-        content["format"],
-        content["bytes"],
-        content["modified"],
-        tuple(content["group_rows"]),
-    )
+def _row_bytes(file: PinnedFile) -> float:
+    """Roughly what a row takes in memory."""
+    ratio = _PARQUET_RATIO if file.format == "parquet" else 1
+    return ratio * file.bytes / max(1, file.rows)
+
+
+def _partition(pairs: Sequence[Sequence[Any]]) -> Partition:
+    return tuple((name, value) for name, value in pairs)
 
 
 def _parquet_batches(
-    path: Path, groups: Sequence[int], columns: Sequence[str] | None
+    path: Path, groups: Sequence[int], names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path, memory_map=True) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=columns):
-            yield batch if columns is None else batch.select(columns)
+    # Not mapped into memory: a file that is cut short meanwhile would kill the process.
+    with pq.ParquetFile(path) as file:
+        columns = names or file.schema_arrow.names[:1]  # one at least, so that rows are counted
+        rows = _batch_rows(file.metadata, groups)
+        yield from file.iter_batches(rows, row_groups=groups, columns=columns)
+
+
+def _batch_rows(metadata: pq.FileMetaData, groups: Sequence[int]) -> int:
+    """As many rows at once as have 32 MB, where they are longest."""
+    found = (metadata.row_group(group) for group in groups)
+    longest = max((group.total_byte_size // max(1, group.num_rows) for group in found), default=0)
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, longest)))
 
 
 def _arrow_batches(
-    path: Path, groups: Sequence[int], columns: Sequence[str] | None
+    path: Path, groups: Sequence[int], _names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     with pa.memory_map(str(path)) as source:
         reader = ipc.open_file(source)
         for group in groups:
-            batch = reader.get_batch(group)
-            yield batch if columns is None else batch.select(columns)
+            yield reader.get_batch(group)
+
+
+def _conformed(
+    batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str | None]
+) -> pa.RecordBatch:
+    """The batch with the columns of the schema; those in `values` have one value everywhere."""
+    columns = [
+        pa.array([values[field.name]] * batch.num_rows, field.type)
+        if field.name in values
+        else _column(batch, field)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """A column, which may be of the null type where a file has no value in it."""
+    column = batch.column(field.name)
+    return pa.nulls(len(column), field.type) if pa.types.is_null(column.type) else column

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import ipc
 
 from batchkit.durable import whole_file
+from batchkit.tables.digest import Digester, TableDigest
 from batchkit.tables.pinned import PinnedFile, PinnedTable
 
 if TYPE_CHECKING:
@@ -37,19 +36,25 @@ class TableStream:
 def pin_stream(stream: TableStream, folder: Path) -> PinnedTable:
     """Write the stream to `table.arrow` in the folder, exact in every type, and read it there."""
     path = folder / PINNED_NAME
+    digester = Digester(stream.schema)
     with whole_file(path) as file:
-        sink = _HashingSink(file)
-        groups = _write(stream, sink)
-        digest = sink.digest()
+        groups = _write(_noted(stream.batches, digester), stream.schema, file)
     pinned = PinnedFile(PINNED_NAME, "arrow", path.stat().st_size, None, groups)
-    return PinnedTable(stream.description, stream.schema, (pinned,), digest)
+    return PinnedTable(stream.description, stream.schema, (pinned,), digester.digest())
 
 
-def digest_stream(stream: TableStream) -> str:
+def digest_stream(stream: TableStream) -> TableDigest:
     """The digest that `pin_stream` would give, without writing."""
-    sink = _HashingSink(None)
-    _write(stream, sink)
-    return sink.digest()
+    digester = Digester(stream.schema)
+    for _ in _noted(stream.batches, digester):
+        pass
+    return digester.digest()
+
+
+def _noted(batches: Iterator[pa.RecordBatch], digester: Digester) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        digester.add(batch)
+        yield batch
 
 
 def batch_bytes(batch: pa.RecordBatch) -> int:
@@ -60,19 +65,19 @@ def batch_bytes(batch: pa.RecordBatch) -> int:
         return batch.get_total_buffer_size()
 
 
-def _write(stream: TableStream, sink: _HashingSink) -> tuple[int, ...]:
+def _write(batches: Iterator[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> tuple[int, ...]:
     rows: list[int] = []
     dictionaries = _Dictionaries()
     options = ipc.IpcWriteOptions(emit_dictionary_deltas=True)
-    with ipc.new_file(sink, stream.schema, options=options) as writer:
-        for group in _groups(map(dictionaries.grow, stream.batches), stream.schema):
+    with ipc.new_file(file, schema, options=options) as writer:
+        for group in _groups(map(dictionaries.grow, batches), schema):
             writer.write_batch(group)
             rows.append(group.num_rows)
     return tuple(rows)
 
 
 def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows in groups of one size, whatever the batches they came in."""
+    """The rows in groups that are neither small nor large, whatever the batches they came in."""
     held: list[pa.RecordBatch] = []
     held_rows = held_bytes = 0
     for batch in batches:
@@ -129,25 +134,3 @@ class _Dictionaries:
         indices = pc.index_in(values, known).take(column.indices)
         whole = pa.DictionaryArray.from_arrays(indices, known)
         return whole.cast(column.type)
-
-
-class _HashingSink(io.RawIOBase):
-    """A file for Arrow to write to that keeps a hash of all it is given."""
-
-    def __init__(self, file: IO[bytes] | None) -> None:
-        super().__init__()
-        self._file = file
-        self._hash = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        view = memoryview(content)
-        self._hash.update(view)
-        if self._file is not None:
-            self._file.write(view)
-        return view.nbytes
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from batchkit import jsonl
+from batchkit import durable, jsonl
 from batchkit.durable import SHARED_MODE, whole_file
 from batchkit.errors import SetupError
 from batchkit.tables.stream import batch_bytes
-from batchkit.text import text_column
+from batchkit.text import text_column, why_no_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,19 +30,39 @@ _GROUPS_PER_FILE = 8
 def write_parquet(rows: pa.RecordBatchReader, path: str | Path, *, may_replace: bool) -> Path:
     """Write one file when the path ends in `.parquet`, else a folder of files; returns the path.
 
-    A file is replaced; a folder that holds anything is a SetupError unless it `may_replace`.
+    A file is replaced; a folder that holds anything is a SetupError unless it `may_replace`, and so
+    is a folder where a file stands, or a type that Parquet does not know.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix == ".parquet" and not target.is_dir():
-        with whole_file(target, SHARED_MODE) as file:
-            _write_groups(file, rows.schema, _groups(rows))
-        return target
+    target = Path(path).expanduser()
+    is_file = target.suffix == ".parquet" and not target.is_dir()
+    if not is_file:
+        _check_free(target, may_replace=may_replace)
+    durable.make_folder(target.parent, durable.SHARED_FOLDER_MODE)
+    try:
+        if is_file:
+            with whole_file(target, SHARED_MODE) as file:
+                _write_groups(file, rows.schema, _groups(rows))
+        else:
+            _write_folder(rows, target)
+    except pa.ArrowNotImplementedError as error:
+        message = f"{target}: Parquet cannot hold this table ({error}); write JSONL or CSV instead"
+        raise SetupError(message) from error
+    return target
+
+
+def _check_free(target: Path, *, may_replace: bool) -> None:
+    if target.exists() and not target.is_dir():
+        message = f"{target} is a file: name a new folder, or a file that ends in .parquet"
+        raise SetupError(message)
     if target.is_dir() and any(target.iterdir()) and not may_replace:
         message = (
             f"{target} holds files already: name a new folder, or a file that ends in .parquet"
         )
         raise SetupError(message)
+
+
+def _write_folder(rows: pa.RecordBatchReader, target: Path) -> None:
+    """Write the files beside the target, and put them there when all are whole."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".results-", suffix=".tmp") as name:
         whole = Path(name) / "whole"
         whole.mkdir()
@@ -50,7 +70,7 @@ def write_parquet(rows: pa.RecordBatchReader, path: str | Path, *, may_replace: 
         if target.exists():
             target.rename(Path(name) / "before")
         whole.rename(target)
-    return target
+        durable.sync_folder(target.parent)
 
 
 def _write_parts(rows: pa.RecordBatchReader, folder: Path) -> None:
@@ -87,8 +107,8 @@ def _groups(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
 
 def write_jsonl(rows: pa.RecordBatchReader, path: str | Path) -> Path:
     """Write one JSON object per row, in the order of the columns."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(path).expanduser()
+    durable.make_folder(target.parent, durable.SHARED_FOLDER_MODE)
     names = rows.schema.names
     with whole_file(target, SHARED_MODE) as file:
         for batch in rows:
@@ -99,7 +119,12 @@ def write_jsonl(rows: pa.RecordBatchReader, path: str | Path) -> Path:
 
 
 def _json_values(column: pa.Array) -> list[Any]:
-    """Python values; vectors as float32 arrays, which print in their own few digits."""
+    """Python values; vectors as float32 arrays, which print in their own few digits.
+
+    Dates and times as their text: Python's own know no nanoseconds, and not every year.
+    """
+    if any(is_kind(column.type) for is_kind in _TEMPORAL) and why_no_text(column.type) is None:
+        return text_column(column).to_pylist()
     if isinstance(column, pa.ListArray) and column.values.type == pa.float32():
         values = column.values.to_numpy(zero_copy_only=False)
         bounds = column.offsets.to_numpy()
@@ -109,18 +134,35 @@ def _json_values(column: pa.Array) -> list[Any]:
 
 
 def write_csv(rows: pa.RecordBatchReader, path: str | Path) -> Path:
-    """Write CSV with a header; what is no number, text, date or flag is written as its text."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Write CSV with a header; what is no number, text, date or flag is written as its text.
+
+    What has no text is written as in JSONL: bytes in base64.
+    """
+    target = Path(path).expanduser()
+    durable.make_folder(target.parent, durable.SHARED_FOLDER_MODE)
     plain = pa.schema([_csv_field(field) for field in rows.schema])
     with whole_file(target, SHARED_MODE) as file, csv.CSVWriter(file, plain) as writer:
         for batch in rows:
             columns = [
-                column if field.type == column.type else text_column(column)
+                column if field.type == column.type else _csv_texts(column)
                 for field, column in zip(plain, batch.columns, strict=True)
             ]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=plain))
     return target
+
+
+def _csv_texts(column: pa.Array) -> pa.Array:
+    if why_no_text(column.type) is None:
+        return text_column(column)
+    values = (None if value is None else _bare(value) for value in column.to_pylist())
+    return pa.array(values, pa.large_string())
+
+
+def _bare(value: Any) -> str:
+    """The JSON of a value; that of a text without its quotes."""
+    text = jsonl.dumps_foreign(value)
+    plain = jsonl.loads(text)
+    return plain if isinstance(plain, str) else text.decode()
 
 
 def _csv_field(field: pa.Field) -> pa.Field:
@@ -128,6 +170,7 @@ def _csv_field(field: pa.Field) -> pa.Field:
     return field if is_plain else field.with_type(pa.large_string())
 
 
+_TEMPORAL = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp)
 _CSV_TYPES = (
     pa.types.is_string,
     pa.types.is_large_string,

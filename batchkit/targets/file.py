@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
+
+from batchkit.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,31 +15,52 @@ if TYPE_CHECKING:
     from batchkit.service.job import BatchJob
     from batchkit.targets.parcel import Parcel
 
-__all__ = ["create_from_file", "stage_file"]
+__all__ = ["SPARE_SECONDS", "create_from_file", "stage_file"]
 
+SPARE_SECONDS = 3600  # an upload that expires sooner is not relied on
 _MIME_TYPE = "application/jsonl"
 
 
 def stage_file(client: Gemini, parcel: Parcel) -> dict[str, Any]:
     """Upload the request file, or take the upload that an interrupted driver left behind."""
     file = _left_behind(client, parcel) if parcel.may_exist else None
-    file = file or client.files.upload(
-        parcel.path,
-        display_name=parcel.display_name,
-        mime_type=_MIME_TYPE,
-        on_progress=parcel.on_progress,
-    )
+    file = file or _uploaded(client, parcel)
     expires = file.expiration_time.timestamp() if file.expiration_time else None
     return {"file": file.name, "bytes": file.bytes, "expires": expires}
 
 
+def _uploaded(client: Gemini, parcel: Parcel) -> File:
+    try:
+        return client.files.upload(
+            parcel.path,
+            display_name=parcel.display_name,
+            mime_type=_MIME_TYPE,
+            on_progress=parcel.on_progress,
+        )
+    except ServiceError as error:
+        file = _left_behind(client, parcel) if error.reason == "REPLY_LOST" else None
+        if file is None:
+            raise
+        return file
+
+
 def _left_behind(client: Gemini, parcel: Parcel) -> File | None:
-    same = (
-        file
-        for file in client.files.list_all()
-        if file.display_name == parcel.display_name and file.sha256 == parcel.sha256
+    return next(
+        (
+            file
+            for file in client.files.list_all()
+            if file.display_name == parcel.display_name
+            and file.sha256 == parcel.sha256
+            and file.is_active
+            and _lives_on(file)
+        ),
+        None,
     )
-    return next((file for file in same if file.is_active), None)
+
+
+def _lives_on(file: File) -> bool:
+    end = file.expiration_time
+    return end is None or end.timestamp() > time.time() + SPARE_SECONDS
 
 
 def create_from_file(client: Gemini, parcel: Parcel, staged: Mapping[str, Any] | None) -> BatchJob:

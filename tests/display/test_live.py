@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -40,11 +41,39 @@ def test_away_from_a_terminal_there_are_plain_lines_on_standard_error() -> None:
     assert (done.stdout, done.stderr) == ("", "hello [there]\nsubmitted 2 jobs\n")
 
 
-def test_on_a_terminal_there_is_a_board_with_bars() -> None:
+def on_a_terminal(**environment: str) -> str:
+    """What the script shows on a terminal of this kind."""
     parent, child = pty.openpty()
-    subprocess.run([sys.executable, "-c", SCRIPT], stderr=child, check=True)  # noqa: S603
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", SCRIPT],
+        stderr=child,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+        check=True,
+    )
     os.close(child)
-    shown_text = os.read(parent, 65_536).decode()
+    text = os.read(parent, 65_536).decode()
     os.close(parent)
-    assert "hello [there]" in shown_text
-    assert "2/2 jobs" in shown_text
+    return text
+
+
+def test_on_a_terminal_there_is_a_board_with_bars() -> None:
+    text = on_a_terminal()
+    assert "hello [there]" in text
+    assert "2/2 jobs" in text
+    assert "\x1b[?25l" in text  # the cursor is hidden meanwhile
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+def test_a_terminal_that_cannot_be_drawn_on_gets_plain_lines() -> None:
+    assert on_a_terminal(TERM="dumb") == "hello [there]\r\nsubmitted 2 jobs\r\n"
+
+
+def test_without_standard_error_nothing_is_shown_and_standard_output_is_left_alone() -> None:
+    done = subprocess.run(  # noqa: S602
+        f"{shlex.join([sys.executable, '-c', SCRIPT])} 2>&-",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""

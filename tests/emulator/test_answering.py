@@ -36,6 +36,9 @@ def refusal(model: str, request: dict[str, Any]) -> str:
         {"maxOutputTokens": 1_000_000},
         {"stopSequences": list("abcdef")},
         {"thinkingConfig": {"thinkingBudget": -2}},
+        {"thinkingConfig": {"thinkingBudget": 5, "thinkingLevel": "LOW"}},
+        {"responseMimeType": "text/html"},
+        {"responseSchema": {"type": "STRING"}, "responseJsonSchema": {"type": "string"}},
     ],
 )
 def test_a_value_out_of_its_range_is_refused(config: dict[str, Any]) -> None:
@@ -58,7 +61,7 @@ def test_an_empty_text_cannot_be_embedded() -> None:
 def test_what_the_model_refuses_fails_the_row_and_not_the_job() -> None:
     with serve() as emulator:
         client = Client(emulator)
-        gone = f"{client.url}/v1beta/files/gone"
+        gone = "https://generativelanguage.googleapis.com/v1/files/gone?key=x"
         file_request = text_request("x")
         file_request["contents"][0]["parts"].append({"fileData": {"fileUri": gone}})
         requests = {
@@ -78,7 +81,16 @@ def test_what_the_model_refuses_fails_the_row_and_not_the_job() -> None:
 def test_a_file_that_lives_and_a_file_elsewhere_can_be_asked_about() -> None:
     with serve() as emulator:
         client = Client(emulator)
-        for uri in (client.upload(b"x")["uri"], "https://www.youtube.com/watch?v=x"):
+        ours = client.upload(b"x")["uri"]
+        uris = (
+            ours,
+            f"{ours}?alt=media#x",
+            "https://www.youtube.com/watch?v=x",
+            "http://[x",
+            "",
+            "?",
+        )
+        for uri in uris:
             request = text_request("x")
             request["contents"][0]["parts"].append({"fileData": {"fileUri": uri}})
             client.call("POST", f"models/{MODEL}:generateContent", json=request)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import tracemalloc
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from batchkit.emulator import Clock, Limits, serve
 
 from .client import MODEL, Client, generate_line, text_request
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def item(key: str, text: str = "Hello") -> dict[str, Any]:
@@ -155,6 +159,7 @@ def test_a_deleted_job_is_gone_and_its_output_stays(client: Client) -> None:
             },
             "Unknown name \"key\" at 'batch.input_config.requests.requests[0]'",
         ),
+        ({"batch": {"inputConfig": {"fileName": ""}}}, "requests: is empty"),
         ({"batch": {"generationConfig": {}}}, "Unknown name \"generationConfig\" at 'batch'"),
     ],
 )
@@ -274,3 +279,39 @@ def test_a_tuned_model_must_be_known() -> None:
             == 404
         )
         client.session.close()
+
+
+def test_a_nul_is_a_character_like_any_other(client: Client) -> None:
+    item = {"request": text_request("a\0b"), "metadata": {"key": "\0", "\0": "[\0]"}}
+    operation = client.create({"requests": {"requests": [item]}}, displayName="a\0[\0]")
+    operation = client.get(operation)
+    (answer,) = operation["response"]["inlinedResponses"]["inlinedResponses"]
+    assert operation["metadata"]["displayName"] == "a\0[\0]"
+    assert answer["metadata"] == item["metadata"]
+    assert "a\0b" in answer["response"]["candidates"][0]["content"]["parts"][0]["text"]
+
+
+def test_a_job_that_is_refused_leaves_nothing_on_disk(tmp_path: Path) -> None:
+    limits = Limits(concurrent_jobs=0)
+    with serve(folder=tmp_path, limits=limits, job_seconds=60) as emulator:
+        client = Client(emulator)
+        name = client.upload_lines([generate_line("a")])
+        kept = {path.name for path in (tmp_path / "blobs").iterdir()}
+        for source in ({"fileName": name}, {"requests": {"requests": [item("a")]}}):
+            error = create_refused(client, {"batch": {"inputConfig": source}})
+            assert error["status"] == "RESOURCE_EXHAUSTED"
+        assert {path.name for path in (tmp_path / "blobs").iterdir()} == kept
+        client.session.close()
+
+
+def test_many_inline_vectors_are_not_held_in_memory(client: Client) -> None:
+    items = [{"request": {"content": {"parts": [{"text": str(n)}]}}} for n in range(300)]
+    operation = client.create_inline(items, model="gemini-embedding-001")
+    client.state(operation)
+    tracemalloc.start()
+    reply = client.send("GET", f"/v1beta/{operation['name']}", stream=True)
+    length = sum(len(piece) for piece in reply.iter_content(1 << 16))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert length == int(reply.headers["Content-Length"])
+    assert peak < length / 20

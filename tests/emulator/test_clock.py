@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 import pytest
 
 from batchkit.emulator import Clock
-from batchkit.emulator.clock import timestamp
+from batchkit.emulator.clock import nanoseconds, timestamp
 
 NOON = dt.datetime(2026, 1, 6, 12, tzinfo=dt.UTC)
 
@@ -44,3 +45,24 @@ def test_reaching_an_instant_of_the_past_changes_nothing() -> None:
 def test_a_timestamp_has_nine_fractional_digits() -> None:
     assert timestamp(1_767_697_751_943_530_657) == "2026-01-06T11:09:11.943530657Z"
     assert timestamp(0) == "1970-01-01T00:00:00.000000000Z"
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e308, math.inf, math.nan])
+def test_time_cannot_be_moved_beyond_what_can_be_kept(seconds: float) -> None:
+    clock = Clock(NOON)
+    with pytest.raises(ValueError, match="cannot be moved"):
+        clock.advance(seconds)
+    assert clock.now() == NOON
+
+
+def test_it_can_be_moved_by_many_years() -> None:
+    clock = Clock(NOON)
+    clock.advance(100 * 365 * 24 * 3600)
+    assert clock.now().year == 2125
+
+
+def test_a_duration_without_end_is_one_that_can_be_added_to_any_time() -> None:
+    clock = Clock(NOON)
+    clock.advance(120 * 365 * 24 * 3600)
+    assert 40 < nanoseconds(math.inf) / (365 * 24 * 3600 * 1e9) <= 50
+    assert clock.nanoseconds() + 2 * nanoseconds(math.inf) < 2**63

@@ -191,3 +191,39 @@ def test_an_embedding_has_the_asked_length_and_its_token_count_as_text() -> None
     assert response["tokenCount"] == "3"
     del request["outputDimensionality"]
     assert len(echo("embed", "gemini-embedding-001", request)["embedding"]["values"]) == 3072
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 10**9},
+        {"type": "array", "minItems": 10**9},
+        {"type": "array", "minItems": 99_999, "items": {"type": "array", "minItems": 99_999}},
+        {"type": "integer", "minimum": 1e300},
+        {"$ref": "#/$defs/nobody"},
+        {"$ref": "#/$defs/0", "$defs": {str(n): {"$ref": f"#/$defs/{n + 1}"} for n in range(5000)}},
+        {
+            "$ref": "#/$defs/0",
+            "$defs": {
+                str(n): {"properties": {name: {"$ref": f"#/$defs/{n + 1}"} for name in "abcd"}}
+                for n in range(50)
+            },
+        },
+    ],
+)
+def test_a_schema_that_asks_for_too_much_is_the_rows_error(schema: Any) -> None:
+    with pytest.raises(AnswerError, match="cannot be followed") as caught:
+        structured("x", responseJsonSchema=schema)
+    assert caught.value.code == 3
+
+
+def test_the_same_request_is_answered_alike_however_it_came() -> None:
+    config = {"responseMimeType": "application/json", "responseSchema": SCHEMA, "seed": 3}
+    request = text_request("a review", **config)
+    other = {
+        "labels": {"row": "7"},
+        "generationConfig": dict(reversed(config.items())),
+        "model": f"models/{PLAIN}",
+        "contents": request["contents"],
+    }
+    assert echo("generate", PLAIN, other) == echo("generate", PLAIN, request)

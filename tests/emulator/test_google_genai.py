@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import warnings
@@ -17,6 +18,7 @@ from .client import MODEL, generate_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from batchkit.emulator import Clock, Emulator
 
@@ -130,9 +132,13 @@ def test_embedding_jobs_inline_and_by_file(sdk: genai.Client) -> None:
 
 
 def test_jobs_are_listed_over_three_pages(sdk: genai.Client) -> None:
-    names = [sdk.batches.create(model=MODEL, src=[inline("x", "a")]).name for _ in range(5)]
+    names = [sdk.batches.create(model=MODEL, src=[inline("x", "a")]).name for _ in range(5)][::-1]
     pager = sdk.batches.list(config=types.ListBatchJobsConfig(page_size=2))
-    assert [job.name for job in pager] == names[::-1]
+    pages = [[job.name for job in pager.page]]
+    while pager.config.get("page_token"):
+        pages.append([job.name for job in pager.next_page()])
+    assert pages == [names[:2], names[2:4], names[4:]]
+    assert [job.name for job in sdk.batches.list(config={"page_size": 2})] == names
 
 
 def test_jobs_are_cancelled_and_deleted(clock: Clock) -> None:
@@ -147,6 +153,62 @@ def test_jobs_are_cancelled_and_deleted(clock: Clock) -> None:
             with pytest.raises(errors.ClientError) as caught:
                 sdk.batches.get(name=job.name)
             assert caught.value.code == 404
+
+
+def test_a_file_on_disk_goes_up_and_the_answers_come_down_to_one(
+    sdk: genai.Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_bytes(lines_file([generate_line("a")]).getvalue())
+    file = sdk.files.upload(file=path, config={"mime_type": "application/jsonl"})
+    job = sdk.batches.create(model=MODEL, src=file.name or "")
+    dest = sdk.batches.get(name=job.name or "").dest
+    assert dest
+    sdk.files.download(file=dest.file_name or "", destination=str(tmp_path / "answers"))
+    assert json.loads((tmp_path / "answers").read_bytes())["key"] == "a"
+
+
+async def journey(sdk: genai.Client) -> None:
+    """All that is done with batches, through the asynchronous client."""
+    config = types.UploadFileConfig(mime_type="jsonl")
+    file = await sdk.aio.files.upload(file=lines_file([generate_line("a")]), config=config)
+    by_file = await sdk.aio.batches.create(model=MODEL, src=file.name or "")
+    by_file = await sdk.aio.batches.get(name=by_file.name or "")
+    assert by_file.dest
+    content = await sdk.aio.files.download(file=by_file.dest.file_name or "")
+    assert json.loads(content)["key"] == "a"
+
+    in_line = await sdk.aio.batches.create(model=MODEL, src=[inline("Hello", "b")])
+    in_line = await sdk.aio.batches.get(name=in_line.name or "")
+    assert in_line.dest
+    (answer,) = in_line.dest.inlined_responses or []
+    assert answer.metadata == {"key": "b"}
+
+    contents = types.EmbedContentBatch(
+        contents=["one", "two"], config=types.EmbedContentConfig(output_dimensionality=8)
+    )
+    source = types.EmbeddingsBatchJobSource(inlined_requests=contents)
+    vectors = await sdk.aio.batches.create_embeddings(model=EMBEDDING, src=source)
+    vectors = await sdk.aio.batches.get(name=vectors.name or "")
+    assert vectors.dest
+    assert len(vectors.dest.inlined_embed_content_responses or []) == 2
+
+    pager = await sdk.aio.batches.list(config=types.ListBatchJobsConfig(page_size=1))
+    names = [job.name async for job in pager]
+    assert names == [vectors.name, in_line.name, by_file.name]
+
+    await sdk.aio.batches.cancel(name=in_line.name or "")
+    for name in names:
+        await sdk.aio.batches.delete(name=name or "")
+    assert [job async for job in await sdk.aio.batches.list()] == []
+    await sdk.aio.aclose()
+
+
+@pytest.mark.filterwarnings("ignore::google.genai.errors.ExperimentalWarning")
+# What aiohttp says of how google-genai uses it, where gcsfs has brought it along.
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+def test_the_asynchronous_client_does_all_of_it_too(sdk: genai.Client) -> None:
+    asyncio.run(journey(sdk))
 
 
 def test_files_are_got_listed_and_deleted(sdk: genai.Client) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -237,3 +238,34 @@ def test_rows_that_fail_do_not_fail_the_job(clock: Clock) -> None:
         }
         assert emulator.stats()["requests"] == {"0": 1, "1": 1, "2": 1, "3": 1}
         client.session.close()
+
+
+def test_a_job_deleted_while_others_are_seen_to_is_in_nobodys_way(clock: Clock) -> None:
+    """Of two due jobs the second goes while the first is answered."""
+    names: list[str] = []
+
+    def deleting(kind: Any, model: str, request: dict[str, Any]) -> dict[str, Any]:
+        if len(names) == 2:
+            other = Client(emulator)
+            other.call("DELETE", names.pop())
+            other.session.close()
+        return echo(kind, model, request)
+
+    with serve(clock=clock, answerer=deleting, job_seconds=10) as emulator:
+        client = Client(emulator)
+        jobs = [client.create_from_lines([generate_line(key)]) for key in "ab"]
+        names += [job["name"] for job in jobs]
+        clock.advance(10)
+        (listed,) = client.call("GET", "batches")["operations"]
+        assert listed["name"] == jobs[0]["name"]
+        client.session.close()
+
+
+def test_a_job_can_be_made_to_wait_or_run_for_ever(clock: Clock) -> None:
+    for options in ({"pending_seconds": math.inf}, {"job_seconds": math.inf}):
+        with serve(clock=clock, limits=Limits(job_seconds=math.inf), **options) as emulator:
+            client = Client(emulator)
+            job = client.create_from_lines(LINES)
+            clock.advance(1000 * 24 * HOUR)
+            assert client.state(job) == ("PENDING" if "pending_seconds" in options else "RUNNING")
+            client.session.close()

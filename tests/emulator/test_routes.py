@@ -71,3 +71,8 @@ def test_what_fails_in_the_emulator_itself_is_a_500_that_says_what(
         job = client.create_from_lines([generate_line("a")])
         assert client.refused("GET", job["name"])["code"] == 500
         client.session.close()
+
+
+def test_googles_own_parameters_are_taken_everywhere(client: Client) -> None:
+    query = "alt=json&$alt=json&prettyPrint=false&fields=*&uploadType=x&upload_protocol=y&key=z"
+    assert client.call("GET", f"files?{query}") == {}

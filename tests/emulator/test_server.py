@@ -4,17 +4,21 @@ import gzip
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 from batchkit.emulator import Clock, serve
+from batchkit.emulator.exchange import FileSlice, Reply
+from batchkit.emulator.server import Server
 
-from .client import Client, generate_line, send_chunk
+from .client import Client, generate_line, send_chunk, text_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from batchkit.emulator import Emulator
 
@@ -93,7 +97,7 @@ def test_a_client_that_expects_100_is_asked_for_its_body(wire: Wire) -> None:
     assert wire.reply()[0] == 200
 
 
-@pytest.mark.parametrize("length", ["minus", "-5", "1.5"])
+@pytest.mark.parametrize("length", ["minus", "-5", "1.5", "9" * 5000])
 def test_a_body_of_unknown_length_closes_the_connection(wire: Wire, length: str) -> None:
     wire.write(f"POST /v1beta/files HTTP/1.1\r\nHost: x\r\n{KEY}Content-Length: {length}\r\n\r\n")
     status, body = wire.reply()
@@ -110,9 +114,10 @@ def test_an_unknown_method_is_refused_in_googles_form(wire: Wire) -> None:
     assert wire.is_closed()
 
 
-def test_a_broken_chunk_closes_the_connection(wire: Wire) -> None:
+@pytest.mark.parametrize("length", ["not a number", "-5", "f" * 100])
+def test_a_broken_chunk_closes_the_connection(wire: Wire, length: str) -> None:
     wire.write(f"POST /v1beta/files HTTP/1.1\r\nHost: x\r\n{KEY}")
-    wire.write("Transfer-Encoding: chunked\r\n\r\nnot a number\r\n")
+    wire.write(f"Transfer-Encoding: chunked\r\n\r\n{length}\r\n")
     assert wire.is_closed()
 
 
@@ -216,3 +221,97 @@ def test_a_body_of_unknown_length_is_sent_in_chunks_and_the_connection_goes_on(w
     assert wire.head()[0] == 200
     wire.write(f"GET /v1beta/files HTTP/1.1\r\nHost: x\r\n{KEY}\r\n")
     assert wire.reply() == (200, b"{}")
+
+
+def test_http_1_0_is_answered_and_the_connection_closed(wire: Wire) -> None:
+    wire.write(f"GET /v1beta/files HTTP/1.0\r\n{KEY}\r\n")
+    assert wire.reply() == (200, b"{}")
+    assert wire.is_closed()
+
+
+@pytest.mark.parametrize(
+    "line", ["GET http://[x/v1beta/files HTTP/1.1", "POST /v1beta/files?\0 HTTP/1.1"]
+)
+def test_a_request_line_that_makes_no_sense_gets_an_answer(wire: Wire, line: str) -> None:
+    wire.write(f"{line}\r\nHost: x\r\n{KEY}Connection: close\r\n\r\n")
+    status, body = wire.reply()
+    assert status in {400, 404}
+    assert json.loads(body)["error"]["code"] == status
+
+
+def test_a_body_that_comes_byte_by_byte_is_waited_for(wire: Wire) -> None:
+    body = json.dumps(text_request("Hi"))
+    wire.write(f"POST /v1beta/models/gemini-3.8-flash:countTokens HTTP/1.1\r\nHost: x\r\n{KEY}")
+    wire.write(f"Content-Length: {len(body)}\r\n\r\n")
+    for letter in body:
+        wire.write(letter)
+    assert wire.reply()[0] == 200
+
+
+def test_a_body_far_too_large_is_refused_without_being_kept(client: Client) -> None:
+    pieces = (b" " * 1_000_000 for _ in range(50))
+    reply = client.send("POST", "/v1beta/models/gemini-3.8-flash:countTokens", data=pieces)
+    assert reply.status_code == 400
+    assert "exceeds the limit: 20000000 bytes" in reply.json()["error"]["message"]
+
+
+def test_a_file_that_is_gone_when_it_is_to_be_sent_is_not_found(tmp_path: Path) -> None:
+    server = Server("127.0.0.1", 0)
+    server.start(lambda _: Reply(200, (b"head", FileSlice(tmp_path / "gone", 0, 5))))
+    reply = requests.get(server.url, timeout=10)
+    server.close()
+    assert reply.status_code == 404
+    assert reply.json()["error"]["status"] == "NOT_FOUND"
+
+
+def test_a_reply_is_sent_piece_by_piece(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    slices = [
+        FileSlice(tmp_path / "file", start, stop) for start, stop in [(2, 5), (9, 9), (0, 10)]
+    ]
+    server = Server("127.0.0.1", 0)
+    server.start(lambda _: Reply(200, (b"<", slices[0], b"|", slices[1], b"|", slices[2], b">")))
+    assert requests.get(server.url, timeout=10).content == b"<234||0123456789>"
+    assert requests.head(server.url, timeout=10).headers["Content-Length"] == "17"
+    server.close()
+
+
+def test_twenty_clients_that_make_and_break_at_once_never_meet_a_failure(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    made: list[str] = []
+
+    def work(number: int) -> set[tuple[str, int]]:
+        client = Client(emulator)
+        seen: set[tuple[str, int]] = set()
+        for turn in range(6):
+            name = client.upload_lines([generate_line(f"{number}-{turn}")])
+            made.append(client.create({"fileName": name})["name"])
+            old = made[(number * 7 + turn) % len(made)]
+            output = old.replace("batches/", "files/batch-")
+            for method, path in [
+                ("GET", "batches?pageSize=3"),
+                ("GET", "files?pageSize=3"),
+                ("GET", old),
+                ("GET", f"{output}:download"),
+                ("POST", f"{old}:cancel"),
+                ("DELETE", old),
+                ("DELETE", name),
+            ]:
+                status = client.send(method, f"/v1beta/{path}").status_code
+                kind = "list" if "pageSize" in path else path.partition("/")[0]
+                seen.add((kind, status))
+        client.session.close()
+        return seen
+
+    with ThreadPoolExecutor(20) as threads:
+        seen = set().union(*threads.map(work, range(20)))
+    assert seen <= {
+        ("list", 200),
+        ("batches", 200),
+        ("batches", 404),
+        ("files", 200),
+        ("files", 403),
+    }
+    assert set(emulator.stats()["requests"].values()) == {1}
+    assert caplog.records == []

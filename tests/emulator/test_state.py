@@ -67,3 +67,16 @@ def test_time_does_not_run_backwards_over_a_restart(tmp_path: Path) -> None:
     later = Clock(NOON)
     State(tmp_path / "state.sqlite", later, seed=0).close()
     assert later.now() == NOON + dt.timedelta(hours=1)
+
+
+def test_a_folder_is_open_once(state: State, tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError, match="in use by another emulator"):
+        State(tmp_path / "state.sqlite", Clock(NOON), seed=0)
+    state.close()
+    State(tmp_path / "state.sqlite", Clock(NOON), seed=0).close()
+
+
+def test_a_file_that_is_no_database_is_not_taken_for_one_in_use(tmp_path: Path) -> None:
+    (tmp_path / "state.sqlite").write_bytes(b"not a database, and long enough to be looked at" * 99)
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        State(tmp_path / "state.sqlite", Clock(NOON), seed=0)

@@ -210,7 +210,7 @@ def test_the_same_call_again_builds_nothing_and_a_different_one_is_refused(tmp_p
         RunChangedError, match=r"spec prompt: the run has 'Say \{text\}', now 'Sing"
     ):
         bk.build(frame, bk.generate("gemini-3.8-flash", "Sing {text}"), into=tmp_path / "run")
-    with pytest.raises(RunChangedError, match="table: the run has"):
+    with pytest.raises(RunChangedError, match="values of text: the run has"):
         bk.build(pd.DataFrame({"text": ["y"]}), SPEC, into=tmp_path / "run")
     with pytest.raises(RunChangedError, match="limits: the run has"):
         bk.build(frame, SPEC, into=tmp_path / "run", limits={"max_rows": 7})

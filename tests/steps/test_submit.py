@@ -15,6 +15,8 @@ from batchkit.errors import (
     TooLargeError,
 )
 from tests.conftest import Service, quick_client
+from tests.scripted import Said as Reply
+from tests.scripted import scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,18 +98,25 @@ def test_an_upload_whose_replies_are_lost_is_not_left_behind(tmp_path: Path) -> 
 def test_a_service_that_fails_every_create_leaves_an_intent_that_a_later_submit_settles(
     tmp_path: Path,
 ) -> None:
-    run = built(tmp_path / "run", rows=2)
-    dead = bk.Gemini(
-        "emulator-key",
-        base_url="http://127.0.0.1:9",
-        retries=bk.Retries(first_seconds=0.01, longest_seconds=0.01, total_seconds=0.05),
-    )
-    with pytest.raises(ServiceFailureError, match="run the same command again"):
-        bk.submit(run, client=dead, settle_seconds=0)
+    run = built(tmp_path / "run", rows=2, target="inline")
+    with scripted(lambda asked: Reply(200 if asked.method == "GET" else 503)) as server:
+        failing = bk.Gemini("emulator-key", base_url=server.url)
+        with pytest.raises(ServiceFailureError, match="run the same command again"):
+            bk.submit(run, client=failing, settle_seconds=0)
     assert stages(run) == ["sending"]
+    assert facts(run) == ["intent"] * 3
     with serve() as emulator:
         bk.submit(run, client=quick_client(emulator), settle_seconds=0)
         assert sum(emulator.stats()["jobs"].values()) == 1
+
+
+def test_a_service_that_is_not_there_leaves_the_run_as_it_is(tmp_path: Path) -> None:
+    run = built(tmp_path / "run", rows=2)
+    impatient = bk.Retries(first_seconds=0.01, longest_seconds=0.01, total_seconds=0.05)
+    dead = bk.Gemini("emulator-key", base_url="http://127.0.0.1:9", retries=impatient)
+    with pytest.raises(ServiceFailureError, match="run the same command again"):
+        bk.submit(run, client=dead)
+    assert facts(run) == []
 
 
 def test_shards_the_service_does_not_take_yet_are_held_and_said_so(tmp_path: Path) -> None:
@@ -141,6 +150,8 @@ def test_an_upload_about_to_expire_is_not_relied_on(tmp_path: Path) -> None:
         old.advance(61)
         assert bk.submit(run, client=client).is_complete
     assert facts(run, 1) == ["intent", "uploaded", "refused", "intent", "uploaded", "created"]
+    uploads = [fact.content["file"] for fact in run.attempts()[1].facts if fact.kind == "uploaded"]
+    assert len(set(uploads)) == 2
 
 
 def test_a_refusal_is_raised_with_its_reason_and_the_run_stays_as_it_is(

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 import batchkit as bk
 from batchkit.emulator import Clock, serve
-from batchkit.errors import WaitTimeoutError
+from batchkit.errors import RunHeldError, WaitTimeoutError
 from batchkit.events import Event, Polled, Said
 from tests.conftest import Service, quick_client
 
@@ -88,6 +90,47 @@ def test_a_network_that_fails_between_polls_is_waited_out(tmp_path: Path) -> Non
     assert not waiting.is_alive()
     assert any(isinstance(event, Said) and "no answer" in event.text for event in told)
     assert states(run) == ["fetched", "fetched"]
+
+
+def test_a_run_that_another_driver_holds_is_refused_with_its_name(
+    tmp_path: Path, service: Service
+) -> None:
+    run = sent(tmp_path / "run", service.client)
+    with run.hold(), pytest.raises(RunHeldError) as caught:
+        bk.wait(bk.open_run(run.folder), client=service.client)
+    assert caught.value.holder.endswith(f"pid {os.getpid()}")
+
+
+def hold_until(run: bk.Run, done: threading.Event) -> None:
+    """Hold the run as soon as it is free, until that is no longer wanted."""
+    while not done.is_set():
+        try:
+            with bk.open_run(run.folder).hold():
+                done.wait(30)
+        except RunHeldError:
+            time.sleep(0.001)
+
+
+def test_another_driver_between_two_polls_is_waited_out(tmp_path: Path) -> None:
+    told: list[Event] = []
+    done = threading.Event()
+    with serve(clock=Clock(NOW), job_seconds=60) as emulator:
+        client = quick_client(emulator)
+        run = sent(tmp_path / "run", client)
+        other = threading.Thread(target=hold_until, args=(run, done))
+
+        def listen(event: Event) -> None:
+            told.append(event)
+            if isinstance(event, Polled) and not other.ident:
+                other.start()
+            if isinstance(event, Said) and "holds the run" in event.text:
+                emulator.clock.advance(61)
+                done.set()
+
+        bk.wait(run, client=client, poll_seconds=0.05, progress=listen)
+        other.join(30)
+    assert states(run) == ["fetched", "fetched"]
+    assert any(isinstance(event, Said) and str(os.getpid()) in event.text for event in told)
 
 
 def test_with_until_any_it_returns_when_one_more_has_ended(tmp_path: Path) -> None:

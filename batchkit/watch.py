@@ -1,0 +1,149 @@
+"""Looks at the jobs of a run, and brings home the output of those that have ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from batchkit import durable
+from batchkit.errors import (
+    InvalidRequestError,
+    NotAuthorisedError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceFailureError,
+)
+from batchkit.events import Polled, Said, Transferred
+from batchkit.service.job import BatchJob, JobState
+from batchkit.targets.output import fetch_output, is_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from batchkit.events import Progress
+    from batchkit.ledger import Attempt
+    from batchkit.rundir import Run, Shard
+    from batchkit.service.client import Gemini
+
+__all__ = ["DELETED", "Watch"]
+
+# The state of a job that the service no longer knows; none of its own.
+DELETED = "deleted"
+_WITH_OUTPUT = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One driver's eyes: the run it holds, the client it asks, and whom it tells.
+
+    `settle_seconds` is how long after a job's end its output may still be on its way.
+    """
+
+    run: Run
+    client: Gemini
+    tell: Progress
+    settle_seconds: float = 60.0
+
+    def advance(self) -> int:
+        """Look at every job once and fetch what has ended; how many are still to come.
+
+        A job that the service does not answer for now is still to come. When it answers for none,
+        the round is over; any other error is raised when all jobs have been looked at.
+        """
+        to_come = 0
+        is_cut = False
+        refused: Exception | None = None
+        for shard in self.run.shards.shards:
+            attempt = self.run.ledger.attempts(shard.name)[-1]
+            if not is_cut:
+                try:
+                    attempt = self._advance(shard, attempt)
+                except (RateLimitedError, ServiceFailureError) as error:
+                    self.tell(Said(f"shard {shard.name}: {error}", is_warning=True))
+                    is_cut = isinstance(error, RateLimitedError) or error.status == 0
+                except (InvalidRequestError, NotFoundError) as error:
+                    refused = refused or error
+            to_come += attempt.stage in {"running", "ended"}
+        if refused is not None:
+            raise refused
+        return to_come
+
+    def _advance(self, shard: Shard, attempt: Attempt) -> Attempt:
+        if attempt.stage == "running":
+            attempt, job = self.look(attempt)
+            self.tell(Polled(shard.name, shard.requests, job))
+        return self.fetch(attempt) if attempt.stage == "ended" else attempt
+
+    def look(self, attempt: Attempt) -> tuple[Attempt, BatchJob]:
+        """The job as it is now; its end becomes a fact. A job that is gone counts as deleted."""
+        name = attempt.job or ""
+        try:
+            job = self.client.batches.get(name)
+        except NotFoundError:
+            gone = BatchJob(name, JobState.UNSPECIFIED, raw_state=DELETED)
+            return self.run.ledger.write(
+                attempt, "ended", **{**_seen(gone), "state": DELETED}
+            ), gone
+        if job.is_complete:
+            attempt = self.run.ledger.write(attempt, "ended", **_ended(job))
+        return attempt, job
+
+    def fetch(self, attempt: Attempt) -> Attempt:
+        """Bring the output of a job that has ended into the run directory, whole or not at all.
+
+        An output that is not there, and should be, is waited for; after `settle_seconds` it is
+        lost, and the fact says why.
+        """
+        ended = attempt.last("ended")
+        content: Mapping[str, Any] = ended.content if ended else {}
+        path = self.run.responses_path(attempt)
+        durable.make_folder(path.parent)
+        there, why = False, None
+        if content.get("state") != DELETED:
+            there, why = self._fetched(attempt, content, path)
+        if why and ended and time.time() < ended.at + self.settle_seconds:
+            self.tell(Said(f"shard {attempt.shard}: {why}; looking again", is_warning=True))
+            return attempt
+        size = path.stat().st_size if there else None
+        name = str(path.relative_to(self.run.folder)) if there else None
+        return self.run.ledger.write(attempt, "fetched", file=name, bytes=size, lost=why)
+
+    def _fetched(
+        self, attempt: Attempt, ended: Mapping[str, Any], path: Path
+    ) -> tuple[bool, str | None]:
+        """Whether there is an output, and else why not when there should be one."""
+
+        def receiving(received: int, total: int | None) -> None:
+            self.tell(Transferred(attempt.shard, received, total, is_upload=False))
+
+        try:
+            there = fetch_output(
+                self.client, attempt.job or "", ended["output"], path, on_progress=receiving
+            )
+        except (NotFoundError, NotAuthorisedError) as error:
+            if not is_gone(error):
+                raise
+            return False, f"the output is gone ({error.message})"
+        missing = not there and ended.get("state") in _WITH_OUTPUT
+        return there, "the job names no output" if missing else None
+
+
+def _seen(job: BatchJob) -> dict[str, Any]:
+    return {"job": job.name, "state": str(job.state), "raw_state": job.raw_state}
+
+
+def _ended(job: BatchJob) -> dict[str, Any]:
+    stats = job.completion_stats
+    error = job.error
+    return {
+        **_seen(job),
+        "requests": stats.total_count if stats else None,
+        "succeeded": stats.success_count if stats else None,
+        "failed": stats.failure_count if stats else None,
+        "error": {"reason": error.reason, "message": error.message} if error else None,
+        "created": job.create_time.isoformat() if job.create_time else None,
+        "ended": job.end_time.isoformat() if job.end_time else None,
+        "output": job.destination.file_name,
+    }
