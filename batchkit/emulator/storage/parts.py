@@ -15,7 +15,7 @@ import orjson
 
 from batchkit.emulator.locks import Locks
 from batchkit.emulator.routes import Route
-from batchkit.emulator.storage.checksums import checksums_of, given_in_headers
+from batchkit.emulator.storage.checksums import checksums_of, given_for_body
 from batchkit.emulator.storage.drafts import Draft, stored_draft
 from batchkit.emulator.storage.errors import StorageError, spoken_as_xml
 from batchkit.emulator.storage.preconditions import Preconditions, number
@@ -112,7 +112,7 @@ class PartUploads:
                 stream.write(piece)
             stream.flush()
             checksums = checksums_of(self._workspace.blobs.path(blob))
-            checksums.check(given_in_headers(request.headers))
+            checksums.check(given_for_body(request.headers))
             with self._workspace.state.transaction() as database:
                 self._upload(request)
                 replaced = self._parts(upload).get(part)
