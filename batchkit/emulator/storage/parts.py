@@ -20,6 +20,7 @@ from batchkit.emulator.storage.drafts import Draft, stored_draft
 from batchkit.emulator.storage.errors import StorageError, spoken_as_xml
 from batchkit.emulator.storage.preconditions import Preconditions, number
 from batchkit.emulator.storage.replies import bytes_reply
+from batchkit.emulator.storage.settings import editable
 from batchkit.emulator.storage.stored_object import checked_name
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ class PartUploads:
             stream.flush()
             checksums = checksums_of(self._workspace.blobs.path(blob))
             checksums.check(given_for_body(request.headers))
-            with self._workspace.state.transaction() as database:
-                self._upload(request)
+            with self._locks[upload], self._workspace.state.transaction() as database:
+                self._upload(request)  # it may have ended meanwhile
                 replaced = self._parts(upload).get(part)
                 row = [upload, part, blob, checksums.size, checksums.md5]
                 database.execute("INSERT OR REPLACE INTO storage_parts VALUES (?,?,?,?,?)", row)
@@ -186,7 +187,7 @@ def _draft(request: Request) -> Draft:
     return Draft(
         bucket=request["bucket"],
         name=checked_name(request["object"]),
-        settings=settings | ({"metadata": metadata} if metadata else {}),
+        settings=editable(settings | ({"metadata": metadata} if metadata else {})),
         given={},
         conditions=Preconditions.in_headers(headers),
     )
