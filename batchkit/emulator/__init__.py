@@ -1,4 +1,4 @@
-"""A stand-in for Google's Gemini Developer API on localhost, as strict as the service.
+"""A stand-in for Gemini's Developer API and Cloud Storage on localhost, as strict as they are.
 
     serve          starts one; returns an Emulator
     Emulator       its url, api_key, clock, environment and stats
@@ -9,14 +9,17 @@
 
 What `serve(on_effect=)` hears of: upload.started, upload.received, upload.cancelled, file.created,
 file.deleted, batch.created, batch.processed (it succeeded or failed), batch.expired,
-batch.cancelled, batch.deleted, call.answered.
+batch.cancelled, batch.deleted, call.answered; of Cloud Storage, by gs:// URI: bucket.created,
+bucket.updated, bucket.deleted, object.created, object.updated, object.deleted, and of uploads in
+several requests upload.started, upload.received, upload.cancelled.
 
 It imports nothing from the rest of batchkit, which is tested against it.
 
 A request goes server (sockets) -> routes (key, path) -> a service (uploads, files, batches,
-interactive, models, control) -> state (SQLite) and blobs (contents). Bodies become messages in
-protojson and messages. A job's input becomes rows in intake; life moves jobs by the clock; output
-answers the rows through answering and an answerer (echo, with embedding and structure).
+interactive, models, control, storage) -> state (SQLite) and blobs (contents). Bodies become
+messages in protojson and messages. A job's input becomes rows in intake; life moves jobs by the
+clock; output answers the rows through answering and an answerer (echo, with embedding and
+structure).
 """
 
 from batchkit.emulator.clock import Clock

@@ -102,6 +102,7 @@ class Emulator:
             "GOOGLE_GENAI_USE_VERTEXAI": "false",
             "GOOGLE_GENAI_USE_ENTERPRISE": "false",
             "STORAGE_EMULATOR_HOST": self.url,
+            "CLOUD_STORAGE_EMULATOR_ENDPOINT": self.url,  # of the C++ client, which pyarrow has
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         }
 

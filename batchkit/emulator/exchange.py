@@ -103,7 +103,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Bytes `start` up to `stop` of a file, which is opened when the reply is sent."""
+    """Bytes `start` up to `stop` of a file."""
 
     path: Path
     start: int
@@ -115,7 +115,7 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class OpenSlice:
-    """Bytes `start` up to `stop` of an open file: deleting it meanwhile does not matter."""
+    """Bytes `start` up to `stop` of an open file: they are sent whatever becomes of its name."""
 
     file: IO[bytes]
     start: int
@@ -131,7 +131,7 @@ class OpenSlice:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A body whose length nobody knows before its end; `close` lets go of what it is made from."""
+    """A whole body whose length nobody knows before its end; `close` frees what it comes from."""
 
     pieces: Iterator[bytes]
     close: Callable[[], None]
@@ -141,17 +141,16 @@ class Stream:
 class Reply:
     """A reply: the pieces of its body are bytes, and slices of files that are never loaded.
 
-    A body of unknown length is one Stream. Whoever has a reply closes it.
+    Or its body is one stream. Whoever gets a reply closes it.
     """
 
     status: int
-    pieces: tuple[bytes | FileSlice | OpenSlice, ...] | Stream
+    pieces: tuple[bytes | FileSlice | OpenSlice | Stream, ...]
     headers: tuple[tuple[str, str], ...] = (_JSON,)
 
     def close(self) -> None:
-        """Let go of what the body is made from."""
-        held = (self.pieces,) if isinstance(self.pieces, Stream) else self.pieces
-        for piece in held:
+        """Close what is open for the body."""
+        for piece in self.pieces:
             if isinstance(piece, OpenSlice | Stream):
                 piece.close()
 

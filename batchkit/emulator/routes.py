@@ -27,7 +27,7 @@ _KINDS = {
     "segment": "[^/]+",
     "rest": ".+",
     # What stands first in the path of another API is no bucket.
-    "bucket": "(?!(?:v1[a-z0-9]*|batch|download|storage|upload)/)[a-z0-9][a-z0-9._-]+",
+    "bucket": "(?!(?:v1(?:alpha|beta)[0-9]*|batch|download|storage|upload)/)[a-z0-9][a-z0-9._-]+",
 }
 # https://cloud.google.com/apis/docs/system-parameters
 _SYSTEM_PARAMETERS = frozenset(

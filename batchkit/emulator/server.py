@@ -61,10 +61,6 @@ class Server:
         self._listener.cut_connections()
 
 
-def _listed(reply: Reply) -> tuple[bytes | FileSlice | OpenSlice, ...]:
-    return () if isinstance(reply.pieces, Stream) else reply.pieces
-
-
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -150,41 +146,37 @@ class _Handler(BaseHTTPRequestHandler):
         return int(text)
 
     def _send(self, reply: Reply) -> None:
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as files:
             # Before the head is sent: a file that is gone is not found.
-            streams = {
-                piece.path: opened.enter_context(piece.path.open("rb"))
-                for piece in _listed(reply)
-                if isinstance(piece, FileSlice)
-            }
-            self._send_head(reply)
-            for piece in _listed(reply) if self.command != "HEAD" else ():
-                if isinstance(piece, bytes):
-                    self.wfile.write(piece)
-                elif len(piece):
-                    file = streams[piece.path] if isinstance(piece, FileSlice) else piece.file
-                    self.wfile.flush()
-                    self.connection.sendfile(file, piece.start, len(piece))
-            if isinstance(reply.pieces, Stream) and self.command != "HEAD":
-                self._send_stream(reply.pieces)
+            pieces = [_opened(piece, files) for piece in reply.pieces]
+            self._send_head(reply, pieces)
+            for piece in pieces if self.command != "HEAD" else ():
+                self._send_piece(piece)
             self.wfile.flush()
 
-    def _send_head(self, reply: Reply) -> None:
+    def _send_head(self, reply: Reply, pieces: list[bytes | OpenSlice | Stream]) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
-        if isinstance(reply.pieces, Stream):
-            self.send_header("Transfer-Encoding", "chunked")
+        lengths = [len(piece) for piece in pieces if not isinstance(piece, Stream)]
+        if len(lengths) == len(pieces):
+            self.send_header("Content-Length", str(sum(lengths)))
         else:
-            self.send_header("Content-Length", str(sum(map(len, reply.pieces))))
+            self.send_header("Transfer-Encoding", "chunked")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
 
-    def _send_stream(self, stream: Stream) -> None:
-        for piece in filter(None, stream.pieces):
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        self.wfile.write(b"0\r\n\r\n")
+    def _send_piece(self, piece: bytes | OpenSlice | Stream) -> None:
+        if isinstance(piece, bytes):
+            self.wfile.write(piece)
+        elif isinstance(piece, Stream):
+            for chunk in filter(None, piece.pieces):
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.wfile.write(b"0\r\n\r\n")
+        elif len(piece):
+            self.wfile.flush()
+            self.connection.sendfile(piece.file, piece.start, len(piece))
 
     def _refuse(self, error: ApiError) -> None:
         """Answer a request whose body's end is not known: the connection cannot go on."""
@@ -209,3 +201,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
         """Say nothing: the emulator's user reads its own output."""
+
+
+def _opened(
+    piece: bytes | FileSlice | OpenSlice | Stream, files: contextlib.ExitStack
+) -> bytes | OpenSlice | Stream:
+    if not isinstance(piece, FileSlice):
+        return piece
+    return OpenSlice(files.enter_context(piece.path.open("rb")), piece.start, piece.stop)

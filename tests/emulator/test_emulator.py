@@ -222,6 +222,7 @@ def test_the_environment_points_official_clients_here(emulator: Emulator) -> Non
         "GOOGLE_GENAI_USE_VERTEXAI": "false",
         "GOOGLE_GENAI_USE_ENTERPRISE": "false",
         "STORAGE_EMULATOR_HOST": emulator.url,
+        "CLOUD_STORAGE_EMULATOR_ENDPOINT": emulator.url,
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
     }
 

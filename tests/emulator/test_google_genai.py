@@ -205,6 +205,8 @@ async def journey(sdk: genai.Client) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::google.genai.errors.ExperimentalWarning")
+# What aiohttp says of how google-genai uses it, where gcsfs has brought it along.
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
 def test_the_asynchronous_client_does_all_of_it_too(sdk: genai.Client) -> None:
     asyncio.run(journey(sdk))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from batchkit.emulator.exchange import json_reply
-from batchkit.emulator.storage.errors import StorageError
+from batchkit.emulator.storage.errors import StorageError, invalid
 from batchkit.emulator.storage.fields import partial
 from batchkit.emulator.storage.replies import bytes_reply
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batchkit.emulator.exchange import Reply, Request
 
-__all__ = ["json_body", "json_object", "no_content", "resource_reply"]
+__all__ = ["json_body", "json_object", "no_content", "resource_reply", "section"]
 
 _LARGEST_BYTES = 4 << 20
 
@@ -35,6 +35,15 @@ def json_object(text: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StorageError(400, "Parse Error", reason="parseError")
     return cast("dict[str, Any]", value)
+
+
+def section(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A JSON object inside of another, {} when it is not there; StorageError 400 for a value."""
+    value = body.get(name)
+    if not isinstance(value, dict | None):
+        text = f"Invalid value for: {name}"
+        raise invalid(text)
+    return cast("dict[str, Any]", value or {})
 
 
 def resource_reply(request: Request, resource: Mapping[str, Any]) -> Reply:

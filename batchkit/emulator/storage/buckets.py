@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from batchkit.emulator.routes import Route
-from batchkit.emulator.storage.bodies import json_body, no_content, resource_reply
+from batchkit.emulator.storage.bodies import json_body, no_content, resource_reply, section
 from batchkit.emulator.storage.errors import StorageError, conflict, invalid, no_bucket
 from batchkit.emulator.storage.locations import location_type
 from batchkit.emulator.storage.pages import after, page_size, page_start, page_token
 from batchkit.emulator.storage.preconditions import Preconditions
-from batchkit.emulator.storage.settings import merged
+from batchkit.emulator.storage.settings import checked_class, merged
 from batchkit.emulator.storage.stamps import entity_tag, moment
 
 if TYPE_CHECKING:
@@ -37,14 +37,13 @@ CREATE TABLE IF NOT EXISTS storage_buckets (
 # https://cloud.google.com/storage/docs/buckets#naming
 _NAME = re.compile(r"(?!goog)[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LONGEST_LABEL = 63
-_CLASSES = {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL"}
 # What a client cannot set, or cannot change.
 _FIXED = {
     *("id", "kind", "name", "location", "locationType", "selfLink", "etag", "metageneration"),
     *("generation", "timeCreated", "updated", "projectNumber", "projectTeam", "owner", "acl"),
     "defaultObjectAcl",
 }
-# What the emulator would have to keep more for than it does.
+# What the emulator would have to heed, and does not.
 _BEYOND = ("versioning", "hierarchicalNamespace")
 
 
@@ -238,12 +237,9 @@ def _checked(settings: Mapping[str, Any], resource: Mapping[str, Any]) -> dict[s
     """Settings with what a resource changes of them; StorageError for what cannot be."""
     changes = {name: value for name, value in resource.items() if name not in _FIXED}
     result = merged(settings, changes)
-    if result.get("storageClass") not in _CLASSES:
-        text = f"Invalid storage class: {result.get('storageClass')}"
-        raise invalid(text)
+    checked_class(result.get("storageClass"))
     for name in _BEYOND:
-        asked: dict[str, Any] = result.get(name) or {}
-        if asked.get("enabled"):
+        if section(result, name).get("enabled"):
             text = f"The emulator has no buckets with {name}."
             raise StorageError(501, text, reason="notImplemented", xml_code="NotImplemented")
     return result

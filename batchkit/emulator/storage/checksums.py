@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Checksums", "checksums_of", "given_in_headers", "given_in_resource"]
+__all__ = ["Checksums", "checksums_of", "given_for_body", "given_in_header", "given_in_resource"]
 
 _PIECE_BYTES = 1 << 20
 # The names in a resource, in the X-Goog-Hash header, and in messages.
@@ -66,14 +66,16 @@ def given_in_resource(resource: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in given.items() if value}
 
 
-def given_in_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The checksums of X-Goog-Hash and Content-MD5."""
-    given = {_MD5: headers["content-md5"]} if "content-md5" in headers else {}
-    for entry in headers.get("x-goog-hash", "").split(","):
-        name, _, value = entry.strip().partition("=")
-        if name in _SPOKEN:
-            given[name] = value
-    return given
+def given_in_header(headers: Mapping[str, str]) -> dict[str, str]:
+    """The checksums of X-Goog-Hash, which are those of the whole object."""
+    entries = (entry.strip().partition("=") for entry in headers.get("x-goog-hash", "").split(","))
+    return {name: value for name, _, value in entries if name in _SPOKEN}
+
+
+def given_for_body(headers: Mapping[str, str]) -> dict[str, str]:
+    """The checksums of a request that carries contents and nothing else: Content-MD5, too."""
+    md5 = {_MD5: headers["content-md5"]} if "content-md5" in headers else {}
+    return md5 | given_in_header(headers)
 
 
 def _base64(digest: bytes) -> str:

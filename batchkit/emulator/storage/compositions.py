@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import shutil
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from batchkit.emulator.routes import Route
-from batchkit.emulator.storage.bodies import json_body, resource_reply
+from batchkit.emulator.storage.bodies import json_body, resource_reply, section
 from batchkit.emulator.storage.drafts import draft_of
 from batchkit.emulator.storage.errors import invalid
 from batchkit.emulator.storage.preconditions import Preconditions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchkit.emulator.exchange import Reply, Request
     from batchkit.emulator.storage.objects import Objects
     from batchkit.emulator.storage.stored_object import StoredObject
@@ -42,21 +44,11 @@ class Compositions:
 
     def _compose(self, request: Request) -> Reply:
         body = json_body(request)
-        sources: list[dict[str, Any]] = body.get("sourceObjects") or []
-        if not sources:
-            text = "You must provide at least one source component."
-            raise invalid(text)
-        if len(sources) > _MOST_SOURCES:
-            text = (
-                f"The number of source components provided ({len(sources)}) exceeds the maximum "
-                f"({_MOST_SOURCES})"
-            )
-            raise invalid(text)
+        sources = _sources(body)
         with contextlib.ExitStack() as files:
             found = [self._source(request["bucket"], source, files) for source in sources]
             components = sum(stored.components or 1 for stored, _ in found)
-            resource: dict[str, Any] = body.get("destination") or {}
-            resource = {**resource, "name": request["object"]}
+            resource = {**section(body, "destination"), "name": request["object"]}
             wanted = draft_of(request, resource, components)
             self.objects.check(wanted)
             with self.objects.writing() as (blob, stream):
@@ -72,6 +64,19 @@ class Compositions:
         generation = str(source.get("generation") or "")
         stored, contents = self.objects.opened(bucket, str(source.get("name")), generation)
         files.enter_context(contents)
-        conditions = Preconditions.in_query(source.get("objectPreconditions") or {})
+        conditions = Preconditions.in_query(section(source, "objectPreconditions"))
         conditions.check(stored.generation, stored.metageneration)
         return stored, contents
+
+
+def _sources(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    sources: Any = body.get("sourceObjects") or []
+    if not isinstance(sources, list) or not sources:
+        text = "You must provide at least one source component."
+        raise invalid(text)
+    entries = cast("list[Any]", sources)
+    if len(entries) > _MOST_SOURCES:
+        text = f"The number of source components provided ({len(entries)}) exceeds the maximum "
+        text += f"({_MOST_SOURCES})"
+        raise invalid(text)
+    return [section({"sourceObjects": entry}, "sourceObjects") for entry in entries]

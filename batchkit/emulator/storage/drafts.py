@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batchkit.emulator.storage.checksums import given_in_headers, given_in_resource
+from batchkit.emulator.storage.checksums import given_in_header, given_in_resource
 from batchkit.emulator.storage.preconditions import Preconditions
 from batchkit.emulator.storage.settings import editable
 from batchkit.emulator.storage.stored_object import checked_name
@@ -51,7 +51,7 @@ def draft_of(request: Request, resource: Mapping[str, Any], components: int = 0)
         bucket=request["bucket"],
         name=checked_name(query.get("name") or resource.get("name")),
         settings={"contentType": _DEFAULT_TYPE, **settings},
-        given=given_in_resource(resource) | given_in_headers(request.headers),
+        given=given_in_resource(resource) | given_in_header(request.headers),
         conditions=Preconditions.in_query(query),
         components=components,
     )

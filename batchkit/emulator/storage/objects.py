@@ -65,10 +65,15 @@ class Objects:
         self, bucket: str, name: str, generation: str = ""
     ) -> tuple[StoredObject, IO[bytes]]:
         """An object and its contents, which can be read to the end whatever happens to it."""
+        missing = ""
         while True:
             found = self.get(bucket, name, generation)
-            with contextlib.suppress(FileNotFoundError):  # replaced in between
+            try:
                 return found, self._workspace.blobs.path(found.blob).open("rb")
+            except FileNotFoundError:
+                if found.blob == missing:
+                    raise
+                missing = found.blob  # the object was replaced in between, or deleted
 
     def check(self, draft: Draft) -> None:
         """StorageError when a draft could not be put now."""

@@ -15,11 +15,12 @@ import orjson
 
 from batchkit.emulator.locks import Locks
 from batchkit.emulator.routes import Route
-from batchkit.emulator.storage.checksums import checksums_of, given_in_headers
+from batchkit.emulator.storage.checksums import checksums_of, given_for_body
 from batchkit.emulator.storage.drafts import Draft, stored_draft
 from batchkit.emulator.storage.errors import StorageError, spoken_as_xml
 from batchkit.emulator.storage.preconditions import Preconditions, number
 from batchkit.emulator.storage.replies import bytes_reply
+from batchkit.emulator.storage.settings import editable
 from batchkit.emulator.storage.stored_object import checked_name
 
 if TYPE_CHECKING:
@@ -112,9 +113,9 @@ class PartUploads:
                 stream.write(piece)
             stream.flush()
             checksums = checksums_of(self._workspace.blobs.path(blob))
-            checksums.check(given_in_headers(request.headers))
-            with self._workspace.state.transaction() as database:
-                self._upload(request)
+            checksums.check(given_for_body(request.headers))
+            with self._locks[upload], self._workspace.state.transaction() as database:
+                self._upload(request)  # it may have ended meanwhile
                 replaced = self._parts(upload).get(part)
                 row = [upload, part, blob, checksums.size, checksums.md5]
                 database.execute("INSERT OR REPLACE INTO storage_parts VALUES (?,?,?,?,?)", row)
@@ -186,7 +187,7 @@ def _draft(request: Request) -> Draft:
     return Draft(
         bucket=request["bucket"],
         name=checked_name(request["object"]),
-        settings=settings | ({"metadata": metadata} if metadata else {}),
+        settings=editable(settings | ({"metadata": metadata} if metadata else {})),
         given={},
         conditions=Preconditions.in_headers(headers),
     )

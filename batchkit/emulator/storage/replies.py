@@ -28,13 +28,9 @@ def contents_reply(
 
 def stream_reply(pieces: Iterator[bytes], contents: IO[bytes], headers: Headers) -> Reply:
     """A body of unknown length, made from an open file, which the reply owns."""
-    return Reply(200, Stream(pieces, contents.close), headers)
+    return Reply(200, (Stream(pieces, contents.close),), headers)
 
 
 def short_body(reply: Reply) -> bytes:
     """The body of a reply that is no object's contents."""
-    pieces = reply.pieces
-    if isinstance(pieces, Stream) or not all(isinstance(piece, bytes) for piece in pieces):
-        message = "contents of an object are no short body"
-        raise TypeError(message)
-    return b"".join(piece for piece in pieces if isinstance(piece, bytes))
+    return b"".join(piece for piece in reply.pieces if isinstance(piece, bytes))

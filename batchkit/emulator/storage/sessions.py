@@ -16,7 +16,7 @@ from batchkit.emulator.clock import nanoseconds
 from batchkit.emulator.locks import Locks
 from batchkit.emulator.routes import Route
 from batchkit.emulator.storage.bodies import json_body, resource_reply
-from batchkit.emulator.storage.checksums import given_in_headers
+from batchkit.emulator.storage.checksums import given_in_header
 from batchkit.emulator.storage.drafts import Draft, draft_of, stored_draft
 from batchkit.emulator.storage.errors import StorageError, invalid
 from batchkit.emulator.storage.preconditions import number
@@ -169,7 +169,7 @@ class Sessions:
         return is_last
 
     def _finish(self, request: Request, session: _Session) -> Reply:
-        given = {**session.draft.given, **given_in_headers(request.headers)}
+        given = {**session.draft.given, **given_in_header(request.headers)}
 
         def ended(stored: StoredObject) -> None:
             self._keep(replace(session, blob="", stored=stored))

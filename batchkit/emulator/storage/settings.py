@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from batchkit.emulator.storage.errors import invalid
+from batchkit.emulator.storage.errors import StorageError, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["editable", "merged", "patched"]
+__all__ = ["checked_class", "editable", "merged", "patched"]
+
+_CLASSES = {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL"}
 
 _KINDS: dict[str, type] = {
     "cacheControl": str,
@@ -21,11 +23,11 @@ _KINDS: dict[str, type] = {
     "contentLanguage": str,
     "contentType": str,
     "customTime": str,
-    "eventBasedHold": bool,
     "metadata": dict,
     "storageClass": str,
-    "temporaryHold": bool,
 }
+# What the emulator would have to heed, and does not.
+_BEYOND = ("eventBasedHold", "retention", "temporaryHold")
 
 
 def editable(resource: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +35,13 @@ def editable(resource: Mapping[str, Any]) -> dict[str, Any]:
 
     StorageError 400 for a value of another type.
     """
+    for name in _BEYOND:
+        if resource.get(name):
+            text = f"The emulator has no objects with {name}."
+            raise StorageError(501, text, reason="notImplemented", xml_code="NotImplemented")
     found = {name: resource[name] for name in _KINDS if name in resource}
+    if found.get("storageClass"):
+        checked_class(found["storageClass"])
     for name, value in found.items():
         if not (value is None or isinstance(value, _KINDS[name])) or _breaks_line(value):
             text = f"Invalid value for: {name}"
@@ -44,6 +52,17 @@ def editable(resource: Mapping[str, Any]) -> dict[str, Any]:
             text = f"Invalid value for: metadata.{name}"
             raise invalid(text)
     return found
+
+
+def checked_class(value: Any) -> str:
+    """A storage class; StorageError 400 when it is none.
+
+    https://cloud.google.com/storage/docs/storage-classes
+    """
+    if not isinstance(value, str) or value not in _CLASSES:
+        text = f"Invalid storage class: {value}"
+        raise invalid(text)
+    return value
 
 
 def _breaks_line(value: Any) -> bool:

@@ -5,11 +5,12 @@ https://cloud.google.com/storage/docs/json_api/v1/objects/insert
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchkit.emulator.routes import Route
 from batchkit.emulator.storage.bodies import json_object, resource_reply
+from batchkit.emulator.storage.checksums import given_for_body
 from batchkit.emulator.storage.drafts import draft_of
 from batchkit.emulator.storage.errors import StorageError, invalid
 from batchkit.emulator.storage.multipart import parts
@@ -56,8 +57,9 @@ class Uploads:
         return kinds[kind](request)
 
     def _media(self, request: Request) -> Reply:
-        resource = {"contentType": request.headers.get("content-type")}
-        return self._store(request, draft_of(request, resource), request.body.pieces())
+        wanted = draft_of(request, {"contentType": request.headers.get("content-type")})
+        wanted = replace(wanted, given=given_for_body(request.headers))
+        return self._store(request, wanted, request.body.pieces())
 
     def _multipart(self, request: Request) -> Reply:
         arriving = parts(request.headers.get("content-type", ""), request.body.pieces())

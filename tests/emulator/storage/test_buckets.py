@@ -60,7 +60,9 @@ def test_a_location_that_is_none_is_refused(gcs: Gcs, location: str) -> None:
 
 
 def test_a_class_that_is_none_is_refused(gcs: Gcs) -> None:
-    assert refused(gcs, name="new-one", storageClass="COZY") == (400, "invalid")
+    for storage_class in ("COZY", ["STANDARD"], 1):
+        assert refused(gcs, name="new-one", storageClass=storage_class) == (400, "invalid")
+    assert refused(gcs, name="new-one", versioning="yes") == (400, "invalid")
 
 
 @pytest.mark.parametrize("setting", ["versioning", "hierarchicalNamespace"])

@@ -52,6 +52,9 @@ def test_sources_are_1_to_32(gcs: Gcs) -> None:
     gcs.upload("a", b"x")
     path = f"{gcs.object('b')}/compose"
     assert gcs.refused("POST", path, json=body()) == (400, "invalid")
+    for sources in ("a", ["a"], {}, {"name": "a"}):
+        malformed = {"sourceObjects": sources}
+        assert gcs.refused("POST", path, json=malformed) == (400, "invalid")
     assert gcs.refused("POST", path, json=body(*["a"] * 33)) == (400, "invalid")
     assert compose(gcs, "b", *["a"] * 32)["size"] == "32"
 

@@ -80,11 +80,26 @@ def test_a_patch_does_not_change_what_only_the_service_knows(gcs: Gcs) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"contentType": 7}, {"metadata": {"a": 1}}, {"metadata": []}, {"contentType": "a\nb: c"}],
+    [
+        {"contentType": 7},
+        {"contentType": "a\nb: c"},
+        {"metadata": []},
+        {"metadata": {"a": 1}},
+        {"storageClass": "COZY"},
+        {"storageClass": {}},
+    ],
 )
 def test_values_of_another_type_are_refused(gcs: Gcs, changes: dict[str, Any]) -> None:
     gcs.upload("a")
     assert gcs.refused("PATCH", gcs.object("a"), json=changes) == (400, "invalid")
+
+
+def test_what_the_emulator_would_not_heed_is_refused(gcs: Gcs) -> None:
+    gcs.upload("a")
+    for name in ("temporaryHold", "eventBasedHold"):
+        changes = {name: True}
+        assert gcs.refused("PATCH", gcs.object("a"), json=changes) == (501, "notImplemented")
+        gcs.call("PATCH", gcs.object("a"), json={name: False})
 
 
 def test_a_body_that_is_no_json_object_is_refused(gcs: Gcs) -> None:

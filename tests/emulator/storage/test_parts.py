@@ -107,6 +107,11 @@ def test_an_upload_is_of_one_object_in_a_bucket_that_exists(gcs: Gcs) -> None:
     assert code(gcs.send("POST", "/nowhere/a?uploads")) == (404, "NoSuchBucket")
 
 
+def test_a_class_that_is_none_is_refused(gcs: Gcs) -> None:
+    reply = gcs.send("POST", f"{PATH}?uploads", headers={"x-goog-storage-class": "COZY"})
+    assert code(reply) == (400, "InvalidArgument")
+
+
 def test_conditions_come_as_headers_and_hold_at_the_end(gcs: Gcs) -> None:
     upload = start(gcs, **{"x-goog-if-generation-match": "0"})
     etag = put(gcs, upload, 1, b"x").headers["etag"]

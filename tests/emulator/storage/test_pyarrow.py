@@ -41,6 +41,16 @@ def files(url: str) -> Iterator[pa_fs.GcsFileSystem]:
     gcs.session.close()
 
 
+def test_the_environment_is_enough(
+    url: str, files: pa_fs.GcsFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with files.open_output_stream(f"{BUCKET}/a") as stream:
+        stream.write(b"text")
+    monkeypatch.setenv("CLOUD_STORAGE_EMULATOR_ENDPOINT", url)
+    found, path = pa_fs.FileSystem.from_uri(f"gs://anonymous@{BUCKET}/a?retry_limit_seconds=5")
+    assert found.get_file_info(path).size == 4
+
+
 @pytest.mark.parametrize("size", [0, 1, 262_144, len(TEXT)])
 def test_contents_go_and_come(files: pa_fs.GcsFileSystem, size: int) -> None:
     path = f"{BUCKET}/a b/ü.bin"
