@@ -81,6 +81,12 @@ class Order:
         return f"{prefix}/prediction-model-{moment}Z" if prefix else ""
 
     @property
+    def makes_dataset(self) -> bool:
+        """Whether the create names only a project for its table."""
+        config = self.body["outputConfig"].get("bigqueryDestination", {})
+        return bool(config) and "." not in _path(config["outputUri"])
+
+    @property
     def output_table(self) -> str:
         """The table it makes, as `project.dataset.table`; empty when it writes objects."""
         config = self.body["outputConfig"].get("bigqueryDestination", {})
@@ -88,12 +94,6 @@ class Order:
         moment = re.sub(r"\W", "_", timestamp(self.stamp * 1000)[:-4] + "Z")
         made = ["", f"prediction_{moment}", f"predictions_{moment}"]
         return ".".join(parts + made[len(parts) :]) if parts[0] else ""
-
-    @property
-    def names_output_table(self) -> bool:
-        """Whether the create names a table, not only where it is to be."""
-        config = self.body["outputConfig"].get("bigqueryDestination", {})
-        return config.get("outputUri", "").count(".") > 1
 
 
 class Orders:

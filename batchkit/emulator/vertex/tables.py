@@ -36,7 +36,7 @@ __all__ = ["Tables"]
 
 _MULTI_REGIONS = frozenset({"US", "EU"})
 # "Additional columns can use any BigQuery data types except …"
-_REFUSED_TYPES = frozenset({"STRUCT", "RECORD", "RANGE", "DATETIME", "GEOGRAPHY"})
+_REFUSED_TYPES = frozenset({"ARRAY", "STRUCT", "RECORD", "RANGE", "DATETIME", "GEOGRAPHY"})
 _RESERVED = frozenset({"response", "status", "processed_time", "predictions"})
 _NOT_FOUND = 404
 _STRINGS = pa.string()
@@ -61,8 +61,7 @@ class Tables:
     def check_output(self, order: Order) -> None:
         """WorkError when the output has no place, or its table is there already."""
         dataset, _, _ = order.output_table.rpartition(".")
-        names_dataset = order.body["outputConfig"]["bigqueryDestination"]["outputUri"].count(".")
-        if not names_dataset:
+        if order.makes_dataset:
             made = _library("bigquery").Dataset(dataset)
             made.location = order.location
             self._asked(dataset, lambda: self._open.create_dataset(made, exists_ok=True))
