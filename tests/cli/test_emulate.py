@@ -22,7 +22,7 @@ def emulating(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
     """An emulator in a process of its own, and the variables that it prints."""
     command = started("emulate", "--port", "0", "--job-seconds", "0", *words)
     assert command.stdout is not None
-    lines = [command.stdout.readline().rstrip("\n") for _ in range(8)]
+    lines = [command.stdout.readline().rstrip("\n") for _ in range(12)]
     exports = [line.removeprefix("export ").partition("=") for line in lines]
     try:
         yield command, {name: value for name, _, value in exports}
@@ -45,6 +45,10 @@ def test_the_emulator_prints_its_exports_and_serves_until_it_is_stopped(
             "STORAGE_EMULATOR_HOST",
             "CLOUD_STORAGE_EMULATOR_ENDPOINT",
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_VERTEX_BASE_URL",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_CLOUD_LOCATION",
         ]
         url = variables["GOOGLE_GEMINI_BASE_URL"]
         client = bk.Gemini(variables["GEMINI_API_KEY"], base_url=url)

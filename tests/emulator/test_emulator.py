@@ -224,6 +224,10 @@ def test_the_environment_points_official_clients_here(emulator: Emulator) -> Non
         "STORAGE_EMULATOR_HOST": emulator.url,
         "CLOUD_STORAGE_EMULATOR_ENDPOINT": emulator.url,
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+        "GOOGLE_APPLICATION_CREDENTIALS": str(emulator.folder / "credentials.json"),
+        "GOOGLE_VERTEX_BASE_URL": emulator.url,
+        "GOOGLE_CLOUD_PROJECT": "emulator-project",
+        "GOOGLE_CLOUD_LOCATION": "us-central1",
     }
 
 
