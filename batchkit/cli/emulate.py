@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sqlite3
 import time
 from pathlib import Path
@@ -74,11 +75,12 @@ def emulate(  # noqa: PLR0913  # the options of a command
     with_bigquery: bool,
     bigquery_python: str | None,
 ) -> None:
-    """Serve the Gemini Developer API and Cloud Storage on this machine, until Ctrl-C.
+    """Serve the Gemini APIs and Cloud Storage on this machine, until Ctrl-C.
 
-    Files, batches, generateContent, embedContent, countTokens, models, buckets and objects, as
-    strict as the services; with --bigquery a stand-in for BigQuery, too, where bqemulator is
-    installed. Prints the exports that point this tool and Google's libraries at it.
+    The Developer API's files, batches, generateContent, embedContent, countTokens and models,
+    Vertex AI's batches, buckets and objects, as strict as the services; with --bigquery a stand-in
+    for BigQuery, too, where bqemulator is installed. Prints the exports that point this tool and
+    Google's libraries at it.
     """
     place = Path(folder) if folder else None
     seconds = (pending_seconds, job_seconds)
@@ -88,9 +90,10 @@ def emulate(  # noqa: PLR0913  # the options of a command
         if with_bigquery:
             warehouse = opened.enter_context(_bigquery(bigquery_python, place))
             warehouse.use_storage(environment["STORAGE_EMULATOR_HOST"])
+            serving.use_bigquery(warehouse)
             environment |= warehouse.environment
         for name, value in environment.items():
-            click.echo(f"export {name}={value}")
+            click.echo(f"export {name}={shlex.quote(value) if value else value}")
         click.echo(f"# serving on {serving.url}; stop with Ctrl-C", err=True)
         try:
             while True:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def emulating(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def emulating(
+    *words: str, exports: int = 12
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """An emulator in a process of its own, and the variables that it prints."""
     command = started("emulate", "--port", "0", "--job-seconds", "0", *words)
     assert command.stdout is not None
-    lines = [command.stdout.readline().rstrip("\n") for _ in range(12)]
-    exports = [line.removeprefix("export ").partition("=") for line in lines]
+    lines = [command.stdout.readline().rstrip("\n") for _ in range(exports)]
+    said = [line.removeprefix("export ").partition("=") for line in lines]
     try:
-        yield command, {name: value for name, _, value in exports}
+        yield command, {name: value for name, _, value in said}
     finally:
         command.kill()
         command.communicate(timeout=20)
@@ -72,6 +76,13 @@ def test_the_exports_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
             env={"GOOGLE_API_KEY": "mine"},
         )
     assert set(done.stdout.split("\n")) >= {f"{name}={value}" for name, value in variables.items()}
+
+
+def test_a_folder_with_a_space_is_quoted_in_the_exports(tmp_path: Path) -> None:
+    folder = tmp_path / "a state"
+    with emulating("--folder", str(folder)) as (_, variables):
+        exported = variables["GOOGLE_APPLICATION_CREDENTIALS"]
+    assert shlex.split(exported) == [str(folder / "credentials.json")]
 
 
 def test_what_is_in_its_folder_survives_being_killed(tmp_path: Path) -> None:
@@ -132,6 +143,33 @@ def test_bigquery_is_served_beside_the_rest(
     assert said["BIGQUERY_EMULATOR_HOST"].startswith("http://127.0.0.1:")
     assert said["BIGQUERY_STORAGE_EMULATOR_HOST"].startswith("127.0.0.1:")
     assert said["STORAGE_EMULATOR_HOST"] == said["GOOGLE_GEMINI_BASE_URL"]
+
+
+@pytest.mark.filterwarnings("ignore:Retrieving Arrow:PendingDeprecationWarning")
+def test_jobs_of_vertex_ai_write_to_the_bigquery_that_is_served(
+    bigquery_python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415  # slow to load
+    from google.cloud import bigquery  # noqa: PLC0415  # slow to load
+
+    monkeypatch.setenv("BATCHKIT_BIGQUERY_PYTHON", bigquery_python)
+    request = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    with emulating("--bigquery", "--pending-seconds", "0", exports=14) as (_, variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        vertex = bk.Vertex()
+        with bigquery.Client(credentials=AnonymousCredentials()) as client:
+            dataset = bigquery.Dataset(f"{vertex.project}.d")
+            dataset.location = vertex.location
+            client.create_dataset(dataset)
+            rows = [{"key": "a", "request": json.dumps(request)}]
+            client.load_table_from_json(rows, f"{vertex.project}.d.requests").result()
+        source = f"bq://{vertex.project}.d.requests"
+        job = vertex.batches.create(
+            "gemini-3.5-flash", bigquery_uri=source, destination=f"bq://{vertex.project}.d"
+        )
+        (response,) = vertex.batches.get_responses(vertex.batches.wait(job))
+    assert (response.key, response.text) == ("a", "Echo: hi")
 
 
 def test_bigquery_that_is_not_installed_is_one_error() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -55,3 +55,20 @@ def test_a_second_writer_starts_anew(rows: Rows) -> None:
 )
 def test_the_wire_key_is_the_lines_or_the_metadatas(tag: dict[str, object], key: str) -> None:
     assert Row({}, tag).wire_key == key
+
+
+@pytest.mark.parametrize(
+    "request_body, tag, key",
+    [
+        ({"labels": {"batchkit": "bk-1"}}, {}, "bk-1"),
+        ({"labels": {"batchkit": "bk-1"}}, {"key": "a"}, "a"),
+        ({"labels": {"other": "x"}}, {}, ""),
+        ({"labels": "x"}, {}, ""),
+        ({"labels": {"batchkit": 1}}, {}, ""),
+        ({}, {"metadata": {"key": "a"}}, "a"),
+    ],
+)
+def test_a_row_without_a_key_is_known_by_its_label(
+    request_body: dict[str, Any], tag: dict[str, Any], key: str
+) -> None:
+    assert Row(request_body, tag).wire_key == key

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batchkit.emulator.protojson import Check
     from batchkit.emulator.protojson import Path as FieldPath
 
-__all__ = ["decode_job", "decode_nothing", "decode_request"]
+__all__ = ["decode_generate", "decode_job", "decode_nothing", "decode_request"]
 
 _TABLE = Path(__file__).parent.parent.parent / "facts" / "aiplatform_v1.json"
 _PACKAGE = "type.googleapis.com/google.cloud.aiplatform.v1."
@@ -34,6 +34,11 @@ _ROLE = "Please use a valid role: user, model."
 def decode_job(text: bytes) -> dict[str, Any]:
     """The body of a create; ApiError 400 naming each field that is refused."""
     return _MESSAGES.decode_body("BatchPredictionJob", text)
+
+
+def decode_generate(text: bytes) -> dict[str, Any]:
+    """The body of a generateContent; ApiError 400 naming each field that is refused."""
+    return _MESSAGES.decode_body("GenerateContentRequest", text)
 
 
 def decode_nothing(text: bytes) -> None:

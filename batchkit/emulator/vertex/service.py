@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from batchkit.emulator.answering import dumps_answer
 from batchkit.emulator.clock import nanoseconds
 from batchkit.emulator.disorder import seeded_numbers
-from batchkit.emulator.errors import ApiError, Rpc
+from batchkit.emulator.errors import AnswerError, ApiError, Rpc
 from batchkit.emulator.exchange import Reply, Request, json_reply
 from batchkit.emulator.jobs import Job, Jobs
 from batchkit.emulator.life import Life
 from batchkit.emulator.paging import PAGE_PARAMETERS, Page, page_token, requested_page
 from batchkit.emulator.routes import Route
 from batchkit.emulator.vertex.filters import parse_filter
-from batchkit.emulator.vertex.messages import decode_job, decode_nothing
+from batchkit.emulator.vertex.messages import decode_generate, decode_job, decode_nothing
 from batchkit.emulator.vertex.orders import Order, Orders, ordered_model
 from batchkit.emulator.vertex.resource import delete_operation, prediction_job
 from batchkit.emulator.vertex.tables import Tables
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Vertex"]
 
-_COLLECTION = (
-    "/{version:vertex}/projects/{project:segment}/locations/{location}/batchPredictionJobs"
-)
+_IN_PLACE = "/{version:vertex}/projects/{project:segment}/locations/{location}"
+_COLLECTION = f"{_IN_PLACE}/batchPredictionJobs"
+_GENERATE = f"{_IN_PLACE}/publishers/google/models/{{model}}:generateContent"
 _DEFAULT_PAGE, _LARGEST_PAGE = 50, 100
 _EVERYTHING = 1 << 40
 _LIST_PARAMETERS = PAGE_PARAMETERS | {"filter", "readMask", "read_mask"}
@@ -75,6 +76,7 @@ class Vertex:
         work = PredictionWork(workspace, self._orders, access, self.tables, answers)
         self.life: Life = Life(workspace, Jobs(workspace.state, "vertex_jobs"), work)
         self._models = models
+        self._answers = answers
         self._pending = nanoseconds(pending_seconds)
         self._running = nanoseconds(job_seconds)
 
@@ -87,6 +89,7 @@ class Vertex:
             ("GET", one, self._get, frozenset[str]()),
             ("POST", f"{one}:cancel", self._cancel, frozenset[str]()),
             ("DELETE", one, self._delete, frozenset[str]()),
+            ("POST", _GENERATE, self._generate, frozenset[str]()),
         )
         return tuple(
             Route(method, path, accounts.guarded(handler), parameters, open=True)
@@ -173,6 +176,18 @@ class Vertex:
         self.life.delete(job.id)
         number = self._number("operation")
         return json_reply(delete_operation(order, number, self._workspace.clock.nanoseconds()))
+
+    def _generate(self, request: Request) -> Reply:
+        """The one call that answers at once."""
+        model = self._models.named(request["model"])
+        if model is None or model.kind != "generate":
+            text = f"Publisher Model `publishers/google/models/{request['model']}` was not found."
+            raise ApiError(Rpc.NOT_FOUND, text)
+        body = decode_generate(request.body.read(self._workspace.limits.inline_bytes))
+        try:
+            return Reply(body=dumps_answer(self._answers.response(model, body)))
+        except AnswerError as error:
+            raise ApiError(error.code, error.message, error.details) from error
 
 
 def _place(request: Request) -> str:

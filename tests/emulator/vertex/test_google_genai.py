@@ -96,6 +96,15 @@ def test_a_failure_is_read(client: genai.Client, vertex: VertexService) -> None:
     assert job.error.code == 5
 
 
+@pytest.mark.usefixtures("vertex")
+def test_a_model_answers_at_once(client: genai.Client) -> None:
+    reply = client.models.generate_content(model=MODEL, contents="Hello")
+    assert reply.text == "Echo: Hello"
+    with pytest.raises(errors.ClientError, match="was not found") as caught:
+        client.models.generate_content(model="gemini-0", contents="Hello")
+    assert caught.value.code == 404
+
+
 def test_a_refusal_is_googles(client: genai.Client, vertex: VertexService) -> None:
     config = types.CreateBatchJobConfig(dest=vertex.uri("out"))
     with pytest.raises(errors.ClientError, match="Do not support publisher model") as caught:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,6 +107,26 @@ def test_each_object_may_have_so_many_bytes(clock: Clock) -> None:
         parts = [client.put(f"{number}.jsonl", [generate_line("a" * 300)]) for number in range(2)]
         assert client.state(client.create(*parts)) == "SUCCEEDED"
         client.session.close()
+
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+
+
+@pytest.mark.parametrize(
+    "sample, model",
+    [
+        ("vertex_generate_gcs/input_docs_line.jsonl", MODEL),
+        ("vertex_generate_gcs/input_generative-ai_notebook_cell18.jsonl", MODEL),
+        ("vertex_generate_gcs/input_meteatamel_parts_as_object.jsonl", MODEL),
+        ("vertex_embed/input_gemini-embedding-001_docs.jsonl", GEMINI),
+        ("vertex_embed/input_gemini-embedding-2_docs.jsonl", GEMINI.replace("001", "2")),
+        ("vertex_embed/input_legacy_docs.jsonl", LEGACY),
+    ],
+)
+def test_published_inputs_are_taken(here: VertexClient, sample: str, model: str) -> None:
+    lines = (SAMPLES / sample).read_bytes().rstrip(b"\n").split(b"\n")
+    job = here.run(lines, model)
+    assert job["completionStats"] == {"successfulCount": str(len(lines))}
 
 
 def test_the_limits_are_those_that_are_documented() -> None:
