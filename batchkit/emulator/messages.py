@@ -83,7 +83,7 @@ def _check_generate(request: dict[str, Any], path: FieldPath, faults: list[Fault
         return
     for index, content in enumerate(contents):
         place = ((path, "contents"), index)
-        if not content:
+        if not content and any(fault.path in (place, place[0]) for fault in faults):
             continue  # it was not an object, and is refused as that
         if content.get("role", "user") not in _ROLES:
             faults.append(rule((place, "role"), "Please use a valid role: user, model."))

@@ -20,7 +20,9 @@ def test_an_embedding_model_makes_embedding_batches(client: Client) -> None:
     assert "asyncBatchEmbedContent" in model["supportedGenerationMethods"]
 
 
-@pytest.mark.parametrize("model", ["gemini-2.0-flash", "embedding-001", "text-embedding-004", "text-embedding-005"])
+@pytest.mark.parametrize(
+    "model", ["gemini-2.0-flash", "embedding-001", "text-embedding-004", "text-embedding-005"]
+)
 def test_a_retired_model_is_not_found_in_googles_words(client: Client, model: str) -> None:
     error = client.refused("GET", f"models/{model}")
     assert error["status"] == "NOT_FOUND"
