@@ -218,14 +218,14 @@ def open_run(path: str | Path) -> Run:
 def _read_shards(path: Path) -> Shards:
     try:
         content = jsonl.loads(path.read_bytes())
+        shards = tuple(Shard(**shard) for shard in content["shards"])
+        return Shards(content["target"], content["rejected"], shards)
     except FileNotFoundError:
         message = f"{path.parent} is not built to the end: run the same build again"
         raise RunDirectoryError(message, path.parent) from None
-    except ValueError as error:
-        message = f"{path} is damaged: {error}"
+    except (ValueError, LookupError, TypeError) as error:
+        message = f"{path} is damaged: {error!r}"
         raise RunDirectoryError(message, path.parent) from error
-    shards = tuple(Shard(**shard) for shard in content["shards"])
-    return Shards(content["target"], content["rejected"], shards)
 
 
 def _holder(folder: Path) -> str:

@@ -77,7 +77,7 @@ def test_a_file_that_exists_is_not_created_again(tmp_path: Path) -> None:
 
 
 def test_of_several_who_create_a_file_at_once_one_succeeds(tmp_path: Path) -> None:
-    count = 40
+    count = 15
     who = [FORKS.Process(target=create_many, args=(str(tmp_path), name, count)) for name in "abcd"]
     for process in who:
         process.start()

@@ -281,7 +281,7 @@ def test_a_run_on_the_emulator_ends_with_it_and_goes_on_with_it(say: Command, fo
     wait_until(lambda: list(folder.glob("runs/x/ledger/*/*-created.json")))
     second = say("run", "reviews.csv", *OPTIONS, "--into", "runs/y", "--emulator")
     assert second.code == 1
-    assert second.error.startswith("another emulator uses runs/.emulator: wait for it")
+    assert second.error.startswith("runs/.emulator is in use by another emulator: wait for it")
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=20)
     assert command.returncode == 130
