@@ -26,7 +26,9 @@ __all__ = ["IfExists", "TableInfo", "TableName", "TableRows", "Warehouse"]
 
 IfExists: TypeAlias = Literal["fail", "replace", "append"]
 
-_NAME = re.compile(r"bq://([a-z0-9.:-]+?)\.([A-Za-z0-9_]+)(?:\.([^.`/\\\x00-\x1f]+))?")
+_NAME = re.compile(
+    r"bq://((?:[a-z0-9.-]+:)?[a-z0-9-]+)\.([A-Za-z0-9_]+)(?:\.([^.`/\\\x00-\x1f]+))?"
+)
 _DISPOSITIONS: Mapping[IfExists, str] = {
     "fail": "WRITE_EMPTY",
     "replace": "WRITE_TRUNCATE",
@@ -224,7 +226,10 @@ class Warehouse:
             config.write_disposition = _DISPOSITIONS[if_exists]
 
         def begin(name: str) -> Any:
-            return self._client.query(sql, job_id=name, job_config=config, location=location)
+            # The library's own retry would be another job; ours go by number.
+            return self._client.query(
+                sql, job_id=name, job_config=config, location=location, job_retry=None
+            )
 
         done = self._once(job_id, location, begin, "bigquery.query")
         return int(getattr(done, "num_dml_affected_rows", None) or 0)

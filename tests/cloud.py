@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 
 import batchkit as bk
 from batchkit.clients import connect_cloud
@@ -46,6 +47,7 @@ class GoogleCloud:
 
     url: str
     effects: Effects
+    folder: Path | None = None
 
     @functools.cached_property
     def cloud(self) -> Cloud:
@@ -73,6 +75,12 @@ class GoogleCloud:
             pq.write_table(table, path, row_group_size=group_rows)
             return self.put(name, path.read_bytes())
 
+    def replace(self, name: str, content: bytes) -> None:
+        """Another object of this name, in place of the one that is there."""
+        client = storage.Client(project=PROJECT, credentials=None)
+        client.bucket(BUCKET).blob(name).upload_from_string(content)
+        client.close()
+
     def names(self) -> list[str]:
         """The names of all objects."""
         return [each.uri.name for each in self.cloud.objects.list(ObjectUri(BUCKET))]
@@ -83,3 +91,9 @@ class GoogleCloud:
         assert found is not None
         with self.cloud.objects.open(found) as file:
             return file.read()
+
+    def lose_contents(self) -> None:
+        """Leave objects without their contents: nothing can be read from here on."""
+        assert self.folder is not None
+        for path in (self.folder / "blobs").iterdir():
+            path.unlink()

@@ -85,7 +85,7 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:
     with serve(buckets=(BUCKET,), on_effect=effects) as emulator:
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
-        yield GoogleCloud(emulator.url, effects)
+        yield GoogleCloud(emulator.url, effects, emulator.folder)
 
 
 @pytest.fixture

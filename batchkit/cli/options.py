@@ -61,6 +61,21 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+class _Way(click.Choice[str]):
+    """A target's name, or an address on Vertex AI."""
+
+    def __init__(self) -> None:
+        super().__init__(["inline", "file"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if str(value).startswith(_ROWS_AT):
+            return str(value)
+        return super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002  # click's
+        return "[inline|file|gs://bucket/folder|bq://project.dataset]"
+
+
 SECONDS = _Seconds(min=0)
 
 
@@ -78,9 +93,8 @@ def _columns(name: str, help_text: str) -> Callable[..., Any]:
 
 target_option = click.option(
     "--target",
-    metavar="WAY",
-    help="How requests travel: inline, file, gs://bucket/folder, bq://project.dataset; one of the "
-    "first two is chosen if absent.",
+    type=_Way(),
+    help="How requests travel; inline or file, whichever fits, if absent.",
 )
 poll_option = click.option(
     "--poll-seconds",

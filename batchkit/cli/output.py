@@ -12,9 +12,6 @@ import click
 
 from batchkit.cli.options import Place
 from batchkit.cli.outcome import code_for, finish, print_json
-from batchkit.clients import connect_cloud
-from batchkit.storage import ObjectUri
-from batchkit.warehouse import TableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,22 +44,28 @@ def to_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return _to(_if_exists(command))
 
 
-def check_output(to: str | None, if_exists: IfExists, *, is_new: bool = False) -> None:
+def check_output(to: str | None, if_exists: IfExists, *, into: str | None = None) -> None:
     """Refuse, before anything is sent, a place where results could not be written.
 
-    A table may exist already, and be ours, unless the run `is_new`.
+    A table that exists may be ours when the run directory `into` holds a run.
     """
     if to is None:
         return
     if to.startswith("gs://"):
+        from batchkit.storage import ObjectUri  # noqa: PLC0415  # Google's libraries are slow
+
         ObjectUri.parse(to)
     elif to.startswith("bq://"):
+        is_new = into is None or not (Path(into).expanduser() / "run.json").exists()
         _check_table(to, is_free=is_new and if_exists == "fail")
     else:
         _check_path(to)
 
 
 def _check_table(to: str, *, is_free: bool) -> None:
+    from batchkit.clients import connect_cloud  # noqa: PLC0415  # as above
+    from batchkit.warehouse import TableName  # noqa: PLC0415  # as above
+
     name = TableName.parse(to)
     if not name.table:
         message = f"--to {to}: name a table, {name}.table"

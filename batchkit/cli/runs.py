@@ -88,10 +88,11 @@ def run(
     """Build, submit, wait and collect; stopped and given again, it goes on.
 
     TABLE is a Parquet file, folder or pattern, a .csv or a .jsonl of rows, also at gs://…, or
-    bq://project.dataset.table. Without --prompt and --embed it is a ready request file. The emulator keeps its state in `.emulator` beside the run
-    directory, so that a run that was stopped finds its jobs.
+    bq://project.dataset.table. Without --prompt and --embed it is a ready request file. The
+    emulator keeps its state in `.emulator` beside the run directory, so that a run that was stopped
+    finds its jobs.
     """
-    check_output(to, if_exists, is_new=not _is_built(options["into"]))
+    check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
     settle_seconds = options.pop("settle_seconds")
     with _going_on(is_emulated=emulator), _client(options["into"], is_emulated=emulator) as client:
@@ -220,7 +221,7 @@ def collect(*, run: str, to: str | None, if_exists: IfExists, carried: bool, as_
 
     Exit code 4 while rows are pending, 3 when some are not ok.
     """
-    check_output(to, if_exists)
+    check_output(to, if_exists, into=run)
     with _going_on():
         results = bk.collect(run, source="carried" if carried else "table")
         tell_results(results, to, if_exists, as_json=as_json)
@@ -259,11 +260,6 @@ def status(*, run: str, as_json: bool) -> None:
         shards = ", ".join(f"{count} {stage}" for stage, count in stages.items())
         print_tally(statuses, {"shards": shards or "none", "run": run})
     finish(code_for(statuses))
-
-
-def _is_built(into: str | None) -> bool:
-    existing = bk.Run(Path(into).expanduser()) if into else None
-    return existing is not None and existing.is_built
 
 
 def _stages(run: bk.Run) -> Counter[str]:

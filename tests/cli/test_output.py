@@ -13,18 +13,31 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    "to", [None, "a.parquet", "a.csv", "A.CSV", "new/a.jsonl", "a.ndjson", "new", "v1.2/", "empty"]
+    "to",
+    [
+        None,
+        "a.parquet",
+        "a.csv",
+        "A.CSV",
+        "new/a.jsonl",
+        "a.ndjson",
+        "new",
+        "v1.2/",
+        "empty",
+        "gs://a-bucket/a.parquet",
+    ],
 )
 def test_files_of_a_kind_and_new_folders_take_results(folder: Path, to: str | None) -> None:
     (folder / "empty").mkdir()
-    check_output(to)
+    check_output(to, "fail")
 
 
 @pytest.mark.parametrize(
     "to, said",
     [
         ("a.xlsx", "results are written as .parquet, .csv, .jsonl, .ndjson, or to a folder"),
-        ("gs://bucket/a.parquet", "this version writes local files"),
+        ("s3://bucket/a.parquet", "results are written to this machine, to gs:// and to bq://"),
+        ("bq://project.dataset", "name a table, bq://project.dataset.table"),
         (".", "a folder that holds files already"),
         ("reviews.csv/a.parquet", "reviews.csv takes no files"),
         ("reviews.csv/new/a.parquet", "reviews.csv takes no files"),
@@ -33,11 +46,11 @@ def test_files_of_a_kind_and_new_folders_take_results(folder: Path, to: str | No
 def test_other_places_are_refused_with_the_reason(folder: Path, to: str, said: str) -> None:
     assert folder.is_dir()
     with pytest.raises(click.UsageError, match=said):
-        check_output(to)
+        check_output(to, "fail")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_is_refused(folder: Path) -> None:
     (folder / "closed").mkdir(mode=0o500)
     with pytest.raises(click.UsageError, match="closed takes no files"):
-        check_output("closed/a.parquet")
+        check_output("closed/a.parquet", "fail")
