@@ -14,6 +14,8 @@ from batchkit.errors import TableError
 from batchkit.tables.bigquery_schema import loadable_schema
 from batchkit.tables.bigquery_values import loadable_batch
 
+UUID = getattr(pa, "uuid", pa.null)()
+
 
 def loaded(column: pa.Array) -> pa.Array:
     batch = pa.RecordBatch.from_arrays([column], ["x"])
@@ -52,11 +54,10 @@ def test_values_stay_what_they_are(column: pa.Array, values: list[Any]) -> None:
     assert loaded(column).to_pylist() == values
 
 
+@pytest.mark.skipif(pa.null() == UUID, reason="this pyarrow has no type for UUIDs")
 def test_a_uuid_is_its_text() -> None:
     value = uuid.UUID(int=7)
-    storage = pa.array([value.bytes, None], pa.binary(16))
-    column = pa.ExtensionArray.from_storage(pa.uuid(), storage)
-    assert loaded(column).to_pylist() == [str(value), None]
+    assert loaded(pa.array([value.bytes, None], UUID)).to_pylist() == [str(value), None]
 
 
 @pytest.mark.parametrize(
