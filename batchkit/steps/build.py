@@ -101,10 +101,10 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     )
     mapper = engine_named(engine)
     run = Run(_folder(into, table))
+    _check_folder(run.folder)
     known = run.definition.table if run.is_defined else None
     with Reach(functools.partial(cloud_of, client), run.folder, known) as reach:
         draft = _draft(table, spec, model, choices, reach=reach)
-        _check_folder(run.folder)
         with shown(progress) as tell, run.hold():
             _settle(run, draft, tell)
             if not run.is_built:

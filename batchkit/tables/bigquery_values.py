@@ -90,9 +90,8 @@ def _plain(column: pa.Array) -> pa.Array:
         if pa.types.is_string(kind) and not pa.types.is_string(column.storage.type):  # a UUID
             return text_column(column)
         return _plain(column.storage if kind == column.storage.type else column.storage.cast(kind))
-    if pa.types.is_string_view(column.type):
-        return column.cast(pa.large_string())
-    return column
+    # Older Arrows cast no views.
+    return text_column(column) if pa.types.is_string_view(column.type) else column
 
 
 _KINDS: tuple[

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import batchkit as bk
-from batchkit.errors import NotFoundError, RunChangedError, TableError
+from batchkit.errors import NotFoundError, RunChangedError, RunDirectoryError, TableError
 from batchkit.tables.objects import object_table
 from batchkit.tables.reach import Reach
 from batchkit.tables.stream import TableStream
@@ -95,6 +95,13 @@ def test_an_object_that_is_no_table_is_named(
     with pytest.raises(TableError, match=said):
         build(gs, address, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(gs: GoogleCloud, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(RunDirectoryError, match=r"holds other files \(precious\.txt"):
+        build(gs, gs.put("rows.csv", b"id,text\n1,a\n"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
 def test_csv_is_read_from_one_object(gs: GoogleCloud, tmp_path: Path) -> None:
