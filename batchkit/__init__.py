@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from batchkit.steps.read_responses import read_responses
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
+    from batchkit.tables.bigquery import Query, query
     from batchkit.transport import Retries
     from batchkit.validity import Problem
 
@@ -53,6 +54,7 @@ __all__ = [
     "JobList",
     "JobState",
     "Problem",
+    "Query",
     "Response",
     "Results",
     "Retries",
@@ -68,6 +70,7 @@ __all__ = [
     "errors",
     "generate",
     "open_run",
+    "query",
     "read_responses",
     "run",
     "submit",
@@ -88,6 +91,7 @@ _HOMES = {
     "JobList": "service.job",
     "JobState": "service.job",
     "Problem": "validity",
+    "Query": "tables.bigquery",
     "Response": "outcome",
     "Results": "results",
     "Retries": "transport",
@@ -101,6 +105,7 @@ _HOMES = {
     "embed": "specs.embed",
     "generate": "specs.generate",
     "open_run": "rundir",
+    "query": "tables.bigquery",
     "read_responses": "steps.read_responses",
     "run": "journey",
     "submit": "steps.submit",

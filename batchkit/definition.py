@@ -93,7 +93,9 @@ class Definition:
 
     def _compared_table(self) -> dict[str, Any]:
         """What tells one table from another, by name: its files, or what is in its columns."""
-        digest = self.table.digest
+        origin, digest = self.table.origin, self.table.digest
+        if origin is not None:
+            return {f"source {name}": found for name, found in origin.items()}
         if digest is None:
             return {f"file {file.path}": (file.bytes, file.modified) for file in self.table.files}
         columns = {f"values of {name}": found for name, found in digest.columns.items()}

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from batchkit.limits import Limits
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
+    from batchkit.tables.reach import Reach
     from batchkit.tables.stream import TableStream
     from batchkit.wire import Dialect
 
@@ -78,9 +79,11 @@ class Draft:
         _check_spec(spec, self._dialect)
 
     @classmethod
-    def of_table(cls, table: TableLike, spec: Spec, choices: Choices) -> Draft:
+    def of_table(
+        cls, table: TableLike, spec: Spec, choices: Choices, reach: Reach | None = None
+    ) -> Draft:
         """The draft of anything that is a table."""
-        return cls(open_table(table, choices.key), spec, choices)
+        return cls(open_table(table, choices.key, reach), spec, choices)
 
     @classmethod
     def of_requests(cls, path: str | Path, model: str, choices: Choices) -> Draft:
@@ -110,8 +113,10 @@ class Draft:
         if isinstance(opened, PinnedTable):
             pinned = opened
         else:
-            digest = digest_stream(opened)
-            pinned = PinnedTable(opened.description, opened.schema, existing.table.files, digest)
+            digest = None if opened.origin else digest_stream(opened)
+            pinned = PinnedTable(
+                opened.description, opened.schema, existing.table.files, digest, opened.origin
+            )
         return self._definition(pinned, existing.id, existing.created, existing.salt)
 
     def _definition(self, table: PinnedTable, run_id: str, created: str, salt: str) -> Definition:

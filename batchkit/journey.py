@@ -84,6 +84,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             provenance=provenance,
             raw=raw,
             engine=engine,
+            client=client,
             progress=tell,
         )
         _finish(built, client, (settle_seconds, poll_seconds), tell)

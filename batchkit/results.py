@@ -13,15 +13,20 @@ from batchkit import jsonl
 from batchkit.display.html import table_html, tally_html
 from batchkit.errors import CapabilityError
 from batchkit.joined import JoinedRows
+from batchkit.service.client import cloud_of
+from batchkit.tables.delivered import LoadOptions, deliver_objects, deliver_table
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
+from batchkit.warehouse import TableName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from batchkit.rundir import Run
+    from batchkit.service.client import Client
+    from batchkit.warehouse import IfExists
 
 __all__ = ["Results"]
 
@@ -93,21 +98,66 @@ class Results:
             raise CapabilityError(message) from None
         return pl.from_arrow(self.to_arrow())
 
-    def to_parquet(self, path: str | Path | None = None) -> Path:
+    def to_parquet(
+        self, path: str | Path | None = None, *, client: Client | None = None
+    ) -> Path | str:
         """Write the rows to a file (`.parquet`) or a new folder of files; returns the path.
 
-        Without a path, to `results/` in the run directory, which is written anew.
+        Without a path, to `results/` in the run directory, which is written anew. A gs:// address
+        is one, too: objects are created there, and never written over; here and in `to_jsonl` and
+        `to_csv`, `client` is a Vertex client to do so with, and the Application Default Credentials
+        are used without.
         """
         own = self.run.folder / "results"
-        return write_parquet(self.reader(), path or own, may_replace=path is None)
 
-    def to_jsonl(self, path: str | Path) -> Path:
+        def write(to: str | Path) -> Path:
+            return write_parquet(self.reader(), to, may_replace=path is None)
+
+        return self._delivered(write, path or own, client)
+
+    def to_jsonl(self, path: str | Path, *, client: Client | None = None) -> Path | str:
         """Write one JSON object per row: dates in ISO 8601, decimals as text, NaN as null."""
-        return write_jsonl(self.reader(), path)
+        return self._delivered(lambda to: write_jsonl(self.reader(), to), path, client)
 
-    def to_csv(self, path: str | Path) -> Path:
+    def to_csv(self, path: str | Path, *, client: Client | None = None) -> Path | str:
         """Write CSV with a header; lists, structs and vectors as JSON text."""
-        return write_csv(self.reader(), path)
+        return self._delivered(lambda to: write_csv(self.reader(), to), path, client)
+
+    def to_bigquery(
+        self,
+        table: str,
+        *,
+        if_exists: IfExists = "fail",
+        partition_by: str | None = None,
+        cluster_by: str | Sequence[str] = (),
+        client: Client | None = None,
+    ) -> str:
+        """Load the rows into `bq://project.dataset.table` by one job; returns that address.
+
+        Called again it loads nothing twice: the job's id follows from the run, the table, the
+        options and the rows, so that more answers are another load. `partition_by` is a column of
+        dates or timestamps, by day. A missing vector is an empty array, since BigQuery has no null
+        ones. Raises TableError, before anything is sent, for a column that BigQuery cannot hold,
+        and SetupError for a table that is there.
+        """
+        clusters = (cluster_by,) if isinstance(cluster_by, str) else tuple(cluster_by)
+        to = TableName.parse(table)
+        options = LoadOptions(if_exists, partition_by, clusters)
+        prefix = f"batchkit-{self.run.definition.id}"
+        warehouse = cloud_of(client).warehouse
+        deliver_table(self.reader(), to, options, warehouse, self.run.folder, prefix)
+        return str(to)
+
+    def _delivered(
+        self, write: Callable[[str | Path], Path], to: str | Path, client: Client | None
+    ) -> Path | str:
+        """Write to this machine, or to Cloud Storage by way of the run directory."""
+        if not isinstance(to, str) or "://" not in to:
+            return write(to)
+        if not to.startswith("gs://"):
+            message = f"{to}: files are written to this machine and to gs://"
+            raise CapabilityError(message)
+        return deliver_objects(write, to, cloud_of(client).objects, self.run.folder)
 
     def embeddings(self) -> NDArray[np.float32]:
         """The vectors as a float32 array of shape (rows, dimensions), NaN where there is none."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["ObjectUri", "Objects", "StoredObject"]
+__all__ = ["ObjectUri", "Objects", "StoredObject", "checksum"]
 
 _URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _BLOCK_BYTES = 1 << 20
@@ -100,7 +100,7 @@ class Objects:
                 )
             except PreconditionFailed:
                 blob.reload()
-                if blob.crc32c != _crc32c(path):
+                if blob.crc32c != checksum(path):
                     message = f"{uri} is there already, with other content: name another place"
                     raise SetupError(message) from None
         return _stored(blob)
@@ -190,10 +190,10 @@ def _stored(blob: Any) -> StoredObject:
     return StoredObject(uri, int(blob.generation), int(blob.size), str(blob.crc32c))
 
 
-def _crc32c(path: Path) -> str:
-    """The checksum of a file as the service writes it: four bytes, big-endian, in base64."""
-    checksum = 0
+def checksum(path: Path) -> str:
+    """The CRC32C of a file as the service writes it: four bytes, big-endian, in base64."""
+    found = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
-            checksum = google_crc32c.extend(checksum, block)
-    return base64.b64encode(checksum.to_bytes(4, "big")).decode()
+            found = google_crc32c.extend(found, block)
+    return base64.b64encode(found.to_bytes(4, "big")).decode()

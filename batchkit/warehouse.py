@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from google.api_core.exceptions import Conflict, NotFound
@@ -16,6 +16,7 @@ from batchkit.errors import NotFoundError, SetupError
 from batchkit.failures import google_errors
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -25,7 +26,9 @@ __all__ = ["IfExists", "TableInfo", "TableName", "TableRows", "Warehouse"]
 
 IfExists: TypeAlias = Literal["fail", "replace", "append"]
 
-_NAME = re.compile(r"bq://([a-z0-9.:-]+?)\.([A-Za-z0-9_]+)(?:\.([^.`/\\\x00-\x1f]+))?")
+_NAME = re.compile(
+    r"bq://((?:[a-z0-9.-]+:)?[a-z0-9-]+)\.([A-Za-z0-9_]+)(?:\.([^.`/\\\x00-\x1f]+))?"
+)
 _DISPOSITIONS: Mapping[IfExists, str] = {
     "fail": "WRITE_EMPTY",
     "replace": "WRITE_TRUNCATE",
@@ -67,20 +70,23 @@ class TableName:
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
-    """What a table is: its fields as the REST API writes them, and rows (None for a view)."""
+    """What a table is: its fields as the REST API writes them, and rows (None for a view).
+
+    `modified` is when that was last changed, data or fields.
+    """
 
     name: TableName
     fields: Sequence[Mapping[str, Any]]
     rows: int | None
     location: str
+    modified: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
 class TableRows:
-    """Rows of a table or a query, to be read once."""
+    """Rows of a table or a query, to be read once; `rows` is their number."""
 
-    schema: pa.Schema
-    rows: int | None
+    rows: int
     batches: Iterator[pa.RecordBatch]
 
 
@@ -110,7 +116,7 @@ class Warehouse:
         fields = [field.to_api_repr() for field in table.schema]
         is_stored = table.table_type == "TABLE"
         rows = table.num_rows if is_stored else None
-        return TableInfo(name, fields, rows, str(table.location).lower())
+        return TableInfo(name, fields, rows, str(table.location).lower(), table.modified)
 
     def read(self, name: TableName, columns: Sequence[str] | None = None) -> TableRows:
         """The rows of a table, or of a view by a query, with these columns (None: all)."""
@@ -132,12 +138,18 @@ class Warehouse:
         with google_errors("bigquery.query"):
             return self._rows(self._client.query(sql).result())
 
+    def query_fields(self, sql: str) -> Sequence[Mapping[str, Any]]:
+        """The fields that a query's rows would have; it is not run, and costs nothing."""
+        from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
+
+        config = bigquery.QueryJobConfig(dry_run=True)
+        with google_errors("bigquery.query"):
+            job = self._client.query(sql, job_config=config)
+        return [field.to_api_repr() for field in job.schema or ()]
+
     def _rows(self, rows: Any) -> TableRows:
         stream: Iterator[pa.RecordBatch] = rows.to_arrow_iterable(bqstorage_client=self._reader)
-        first = next(stream, None)
-        if first is None:
-            return TableRows(rows.to_arrow().schema, rows.total_rows, iter(()))
-        return TableRows(first.schema, rows.total_rows, _guarded(chain([first], stream)))
+        return TableRows(int(rows.total_rows or 0), _guarded(stream))
 
     def load(  # noqa: PLR0913  # the options of a load job, by keyword
         self,
@@ -153,7 +165,9 @@ class Warehouse:
         """Load a Parquet file as one job of this id; rows loaded.
 
         A job of this id that runs or is done is taken as ours: the file is loaded once, however
-        often this is called. After a job that failed, another is tried under the next number.
+        often this is called. After a job that failed, or whose table is gone or was replaced by
+        others since, another is tried under the next number.
+        SetupError for a table that exists, unless `if_exists` says what to do with it.
         """
         from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
 
@@ -172,6 +186,9 @@ class Warehouse:
         location = self.location(to)
 
         def begin(name: str) -> Any:
+            if if_exists == "fail" and self.find(to) is not None:
+                message = f"{to} is there already: name another, or give if_exists='replace'"
+                raise SetupError(message)
             with path.open("rb") as file:
                 return self._client.load_table_from_file(
                     file,
@@ -182,7 +199,13 @@ class Warehouse:
                     size=path.stat().st_size,
                 )
 
-        done = self._once(job_id, location, begin, "bigquery.load")
+        def is_there(job: Any) -> bool:
+            """Whether what an earlier job loaded is what the table has now."""
+            info = self.find(to)
+            ours = job.ended is not None and info and info.modified <= job.ended
+            return info is not None and (ours or if_exists != "replace")
+
+        done = self._once(job_id, location, begin, "bigquery.load", is_there)
         return int(done.output_rows or 0)
 
     def run(
@@ -203,7 +226,10 @@ class Warehouse:
             config.write_disposition = _DISPOSITIONS[if_exists]
 
         def begin(name: str) -> Any:
-            return self._client.query(sql, job_id=name, job_config=config, location=location)
+            # The library's own retry would be another job; ours go by number.
+            return self._client.query(
+                sql, job_id=name, job_config=config, location=location, job_retry=None
+            )
 
         done = self._once(job_id, location, begin, "bigquery.query")
         return int(getattr(done, "num_dml_affected_rows", None) or 0)
@@ -213,16 +239,26 @@ class Warehouse:
         with google_errors("bigquery.delete"):
             self._client.delete_table(name.path, not_found_ok=True)
 
-    def _once(self, job_id: str, location: str, begin: Callable[[str], Any], operation: str) -> Any:
-        """The job of this id, run to its end by whoever began it."""
+    def _once(  # noqa: PLR0917  # what a job is
+        self,
+        job_id: str,
+        location: str,
+        begin: Callable[[str], Any],
+        operation: str,
+        is_there: Callable[[Any], bool] = bool,
+    ) -> Any:
+        """The job of this id, run to its end by whoever began it.
+
+        `is_there` says whether what a job did that has ended still holds.
+        """
         for number in count(1):
             name = f"{job_id}-{number}"
             with google_errors(operation):
-                job = self._job(name, location) or self._begun(name, location, begin)
-                has_run_before = job.state == "DONE"
-                if has_run_before and job.error_result and number < _MOST_TRIES:
-                    continue  # an earlier try that failed wrote nothing
-                return _result(job)
+                found = self._job(name, location)
+                has_ended = found and found.state == "DONE" and number < _MOST_TRIES
+                if has_ended and (found.error_result or not is_there(found)):
+                    continue  # one that failed wrote nothing, and one may have been undone
+                return _result(found or self._begun(name, location, begin))
         raise AssertionError
 
     def _job(self, name: str, location: str) -> Any:

@@ -16,6 +16,7 @@ from batchkit.emulator import bigquery as bigquery_emulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .cloud import GoogleCloud
     from .warehouse import Warehouse
 
 _NUMBERS = itertools.count()
@@ -106,3 +107,25 @@ def bigquery(bigquery_server: bigquery_emulator.BigQuery) -> Iterator[Warehouse]
     yield warehouse
     warehouse.close()
     bigquery_server.use_storage(None)
+
+
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[GoogleCloud]:
+    """Cloud Storage with a bucket, where the environment points at it."""
+    from .cloud import BUCKET, Effects, GoogleCloud  # noqa: PLC0415  # as above
+
+    effects = Effects()
+    with serve(buckets=(BUCKET,), on_effect=effects) as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        yield GoogleCloud(emulator.url, effects, emulator.folder)
+
+
+@pytest.fixture
+def bq(bigquery: Warehouse, monkeypatch: pytest.MonkeyPatch) -> GoogleCloud:
+    """BigQuery, where the environment points at it."""
+    from .cloud import Effects, GoogleCloud  # noqa: PLC0415  # as above
+
+    for name, value in bigquery.server.environment.items():
+        monkeypatch.setenv(name, value)
+    return GoogleCloud(bigquery.server.rest_url, Effects())

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 import batchkit as bk
-from batchkit.clients import connect, wanted_service
+from batchkit.clients import connect, connect_cloud, wanted_service
 from batchkit.emulator import serve
 from batchkit.errors import CredentialsError, SetupError
+from batchkit.warehouse import TableName
 from tests.scripted import Said, scripted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VARIABLES = (
     "GOOGLE_API_KEY",
@@ -246,3 +253,64 @@ def test_a_wrong_key_is_the_callers_to_fix() -> None:
         pytest.raises(bk.errors.NotAuthorisedError, match="API_KEY_INVALID: API key not valid"),
     ):
         bk.Gemini("not-the-key", base_url=emulator.url).batches.get("b1")
+
+
+@pytest.fixture
+def adc(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Application Default Credentials, which no stand-in asks for."""
+    path = tmp_path / "credentials.json"
+    parts = {"client_id": "c", "client_secret": "s", "refresh_token": "t"}
+    path.write_text(json.dumps({"type": "authorized_user", **parts}))
+    environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    environment.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+
+
+@pytest.mark.usefixtures("adc")
+def test_the_project_is_that_of_the_argument_before_the_environments(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SetupError, match="no Google Cloud project: pass project="):
+        connect_cloud()
+    environment.setenv("GOOGLE_CLOUD_PROJECT", "from-the-environment")
+    assert connect_cloud().project == "from-the-environment"
+    assert connect_cloud("from-the-argument").project == "from-the-argument"
+
+
+@pytest.mark.parametrize("project", ["My Project", "UPPER", "a/b", "-x"])
+def test_a_projects_id_is_asked_for(project: str) -> None:
+    with pytest.raises(SetupError, match="give the project's id"):
+        connect_cloud(project, credentials=AnonymousCredentials())
+
+
+def test_credentials_that_are_not_there_are_said(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(CredentialsError, match="gcloud auth application-default login"):
+        connect_cloud("p")
+
+
+def test_a_project_does_not_show_its_credentials() -> None:
+    cloud = connect_cloud("project-1", credentials="secret")
+    assert repr(cloud) == "Cloud(project='project-1')"
+
+
+@pytest.mark.usefixtures("adc")
+def test_objects_are_those_of_the_emulator_that_the_environment_names(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    with serve(buckets=["a-bucket"]) as emulator:
+        environment.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+        assert connect_cloud("project-1").objects.location("a-bucket") == "us"
+
+
+@pytest.mark.usefixtures("adc")
+def test_tables_are_those_of_the_stand_in_that_the_environment_names(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    reference = {"projectId": "p", "datasetId": "d"}
+    with scripted(Said(body={"location": "EU", "datasetReference": reference})) as server:
+        environment.setenv("BIGQUERY_EMULATOR_HOST", server.url)
+        cloud = connect_cloud("project-1")
+        assert cloud.warehouse.location(TableName("p", "d")) == "eu"
+        assert "authorization" not in server.asked[0].headers

@@ -38,6 +38,14 @@ SCHEMA = {
 }
 
 
+@pytest.fixture
+def both(vertex: VertexService, bigquery: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vertex AI and BigQuery, each knowing the other, in the environment."""
+    vertex.emulator.use_bigquery(bigquery.server)
+    for name, value in bigquery.server.environment.items():
+        monkeypatch.setenv(name, value)
+
+
 def told(results: bk.Results) -> pd.DataFrame:
     """What a result table says, whichever way the requests went."""
     return results.to_pandas()
@@ -81,10 +89,10 @@ def test_without_labels_answers_are_matched_by_what_they_echo(
     ],
     ids=["text", "schema", "truncated"],
 )
+@pytest.mark.usefixtures("both")
 def test_every_way_gives_the_same_table(
     tmp_path: Path, vertex: VertexService, bigquery: Warehouse, spec: Any
 ) -> None:
-    vertex.emulator.use_bigquery(bigquery.server)
     gemini = quick_client(vertex.emulator)
     frame = FRAME.drop(index=5)  # BigQuery holds no NUL in JSON
     dataset = bigquery.new_dataset("us-central1")
@@ -129,13 +137,15 @@ def test_a_gemini_embedding_model_takes_no_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "location, said",
+    "place",
     [("US", "multi-region US"), ("europe-west4", "lies in europe-west4")],
+    ids=["multi-region", "region"],
 )
+@pytest.mark.usefixtures("both")
 def test_a_dataset_elsewhere_is_refused_before_anything_is_sent(
-    tmp_path: Path, vertex: VertexService, bigquery: Warehouse, location: str, said: str
+    tmp_path: Path, vertex: VertexService, bigquery: Warehouse, place: tuple[str, str]
 ) -> None:
-    vertex.emulator.use_bigquery(bigquery.server)
+    location, said = place
     target = f"bq://{bigquery.new_dataset(location)}"
     run = bk.build(FRAME, SPEC, key="id", into=tmp_path / "run", target=target)
     with pytest.raises((CapabilityError, SetupError), match=said):

@@ -34,6 +34,7 @@ _GENERATE_OPTIONS = ("system", *_JSON_OPTIONS, "cached_content")
 _EMBED_OPTIONS = ("title", "task_type", "dimensions")
 # Tables that hold rows, and so no requests that are ready.
 _ROWS_ONLY = (".parquet", ".csv")
+_ROWS_AT = ("bq://", "gs://")
 
 
 class Place(click.Path):
@@ -60,6 +61,21 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+class _Way(click.Choice[str]):
+    """A target's name, or an address on Vertex AI."""
+
+    def __init__(self) -> None:
+        super().__init__(["inline", "file"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if str(value).startswith(_ROWS_AT):
+            return str(value)
+        return super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002  # click's
+        return "[inline|file|gs://bucket/folder|bq://project.dataset]"
+
+
 SECONDS = _Seconds(min=0)
 
 
@@ -76,7 +92,9 @@ def _columns(name: str, help_text: str) -> Callable[..., Any]:
 
 
 target_option: Callable[..., Any] = click.option(
-    "--target", type=click.Choice(["inline", "file"]), help="How requests travel; chosen if absent."
+    "--target",
+    type=_Way(),
+    help="How requests travel; inline or file, whichever fits, if absent.",
 )
 poll_option: Callable[..., Any] = click.option(
     "--poll-seconds",
@@ -125,6 +143,15 @@ _BUILD_OPTIONS = (
         help="Run directory; a new one below ./runs if absent.",
     ),
     target_option,
+    click.option(
+        "--output", metavar="ADDRESS", help="Another gs:// folder for a Vertex AI job to write to."
+    ),
+    click.option(
+        "--labels/--no-labels",
+        default=True,
+        show_default=True,
+        help="Whether requests on Vertex AI carry a label of ours.",
+    ),
     _columns("--carry", "Column of a Parquet table to copy into the run."),
     click.option(
         "--on-bad-key",
@@ -181,7 +208,7 @@ def spec_of(table: str, options: dict[str, Any]) -> tuple[Spec | None, str | Non
     if text is not None:
         embedding["title"] = _text_of("title", embedding["title"])
         return bk.embed(model, _text_of("embed", text) or "", **embedding), None
-    if table.lower().endswith(_ROWS_ONLY):
+    if table.lower().endswith(_ROWS_ONLY) or table.startswith(_ROWS_AT):
         message = f"{table} holds rows: say what to ask of each with --prompt or --embed"
         raise click.UsageError(message)
     return None, model

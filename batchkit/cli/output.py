@@ -18,29 +18,72 @@ if TYPE_CHECKING:
     from typing import Any
 
     import batchkit as bk
+    from batchkit.warehouse import IfExists
 
 __all__ = ["check_output", "print_file", "tell", "tell_results", "to_option"]
 
 _ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
-to_option: Callable[..., Any] = click.option(
+_to: Callable[..., Any] = click.option(
     "--to",
     type=Place(),
     metavar="PATH",
-    help="Where results go: .parquet, .csv, .jsonl, or a new folder; `results/` of the run if "
-    "absent.",
+    help="Where results go: .parquet, .csv, .jsonl, or a new folder, also at gs://…; or "
+    "bq://project.dataset.table; `results/` of the run if absent.",
+)
+_if_exists = click.option(
+    "--if-exists",
+    type=click.Choice(["fail", "replace", "append"]),
+    default="fail",
+    show_default=True,
+    help="What becomes of a bq:// table that exists.",
 )
 
 
-def check_output(to: str | None) -> None:
-    """Refuse, before anything is sent, a place where results could not be written."""
+def to_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Put the options on a command that say where its results go."""
+    return _to(_if_exists(command))
+
+
+def check_output(to: str | None, if_exists: IfExists, *, into: str | None = None) -> None:
+    """Refuse, before anything is sent, a place where results could not be written.
+
+    A table that exists may be ours when the run directory `into` holds a run.
+    """
     if to is None:
         return
+    if to.startswith("gs://"):
+        from batchkit.storage import ObjectUri  # noqa: PLC0415  # Google's libraries are slow
+
+        ObjectUri.parse(to)
+    elif to.startswith("bq://"):
+        is_new = into is None or not (Path(into).expanduser() / "run.json").exists()
+        _check_table(to, is_free=is_new and if_exists == "fail")
+    else:
+        _check_path(to)
+
+
+def _check_table(to: str, *, is_free: bool) -> None:
+    from batchkit.clients import connect_cloud  # noqa: PLC0415  # as above
+    from batchkit.warehouse import TableName  # noqa: PLC0415  # as above
+
+    name = TableName.parse(to)
+    if not name.table:
+        message = f"--to {to}: name a table, {name}.table"
+        raise click.UsageError(message)
+    warehouse = connect_cloud().warehouse
+    warehouse.location(name)
+    if is_free and warehouse.find(name) is not None:
+        message = f"--to {to}: that table exists: name another, or say --if-exists"
+        raise click.UsageError(message)
+
+
+def _check_path(to: str) -> None:
     path = Path(to)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     wrong = None
     if "://" in to:
-        wrong = "this version writes local files"
+        wrong = "results are written to this machine, to gs:// and to bq://"
     elif path.is_dir():
         wrong = "a folder that holds files already" if any(path.iterdir()) else None
     elif path.suffix and path.suffix.lower() not in _ENDINGS and not to.endswith("/"):
@@ -71,9 +114,11 @@ def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
     print_facts(facts)
 
 
-def tell_results(results: bk.Results, to: str | None, *, as_json: bool) -> None:
+def tell_results(
+    results: bk.Results, to: str | None, if_exists: IfExists, *, as_json: bool
+) -> None:
     """Write the result, say where it is and what became of the rows, and end the command."""
-    path = _write(results, to)
+    path = _write(results, to, if_exists)
     statuses = results.tally()
     run = str(results.run.folder)
     if as_json:
@@ -85,9 +130,11 @@ def tell_results(results: bk.Results, to: str | None, *, as_json: bool) -> None:
     finish(code_for(statuses))
 
 
-def _write(results: bk.Results, to: str | None) -> Path:
+def _write(results: bk.Results, to: str | None, if_exists: IfExists) -> Path | str:
     if to is None:
         return results.to_parquet()
+    if to.startswith("bq://"):
+        return results.to_bigquery(to, if_exists=if_exists)
     ending = Path(to).suffix.lower()
     if ending == ".csv":
         return results.to_csv(to)

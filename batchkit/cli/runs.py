@@ -28,6 +28,8 @@ from batchkit.cli.output import check_output, tell, tell_results, to_option
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from batchkit.warehouse import IfExists
+
 __all__ = ["build", "collect", "run", "status", "submit", "wait"]
 
 _JOURNEY_FIELDS = {
@@ -41,6 +43,8 @@ _JOURNEY_FIELDS = {
 def _check_table(_: click.Context, __: click.Parameter, value: str) -> str:
     """A run reads its table again when it goes on: what can be read once is no table."""
     path = Path(value)
+    if "://" in value:
+        return value
     if value == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
         message = f"{value} can be read once, a run reads its table again: save it to a file first"
         raise click.BadParameter(message)
@@ -75,6 +79,7 @@ def run(
     *,
     table: str,
     to: str | None,
+    if_exists: IfExists,
     emulator: bool,
     poll_seconds: float,
     as_json: bool,
@@ -82,11 +87,12 @@ def run(
 ) -> None:
     """Build, submit, wait and collect; stopped and given again, it goes on.
 
-    TABLE is a Parquet file, folder or pattern, a .csv or a .jsonl of rows. Without --prompt and
-    --embed it is a ready request file. The emulator keeps its state in `.emulator` beside the run
-    directory, so that a run that was stopped finds its jobs.
+    TABLE is a Parquet file, folder or pattern, a .csv or a .jsonl of rows, also at gs://…, or
+    bq://project.dataset.table. Without --prompt and --embed it is a ready request file. The
+    emulator keeps its state in `.emulator` beside the run directory, so that a run that was stopped
+    finds its jobs.
     """
-    check_output(to)
+    check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
     settle_seconds = options.pop("settle_seconds")
     with _going_on(is_emulated=emulator), _client(options["into"], is_emulated=emulator) as client:
@@ -99,7 +105,7 @@ def run(
             poll_seconds=poll_seconds,
             **_choices(options),
         )
-        tell_results(results, to, as_json=as_json)
+        tell_results(results, to, if_exists, as_json=as_json)
 
 
 @click.command(
@@ -210,15 +216,15 @@ def wait(*, run: str, poll_seconds: float, timeout: float | None, as_json: bool)
 @to_option
 @click.option("--carried", is_flag=True, help="Only columns that travelled with the run.")
 @json_option
-def collect(*, run: str, to: str | None, carried: bool, as_json: bool) -> None:
+def collect(*, run: str, to: str | None, if_exists: IfExists, carried: bool, as_json: bool) -> None:
     """Join all responses of RUN onto its rows and write the result.
 
     Exit code 4 while rows are pending, 3 when some are not ok.
     """
-    check_output(to)
+    check_output(to, if_exists, into=run)
     with _going_on():
         results = bk.collect(run, source="carried" if carried else "table")
-        tell_results(results, to, as_json=as_json)
+        tell_results(results, to, if_exists, as_json=as_json)
 
 
 @click.command(

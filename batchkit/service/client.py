@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from batchkit.clients import connect, connect_vertex
+from batchkit.clients import connect, connect_cloud, connect_vertex
 from batchkit.errors import SetupError
 from batchkit.service.batches import Batches
 from batchkit.service.files import Files
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batchkit.fields import Service
     from batchkit.transport import Retries
 
-__all__ = ["Client", "Gemini", "Vertex", "client_for"]
+__all__ = ["Client", "Gemini", "Vertex", "client_for", "cloud_of"]
 
 
 class Gemini:
@@ -116,3 +116,8 @@ def client_for(service: Service, given: Client | None = None) -> Client:
         message = f"{given!r} speaks to the other service than the run's target: give {wanted}"
         raise SetupError(message)
     return given
+
+
+def cloud_of(client: Client | None) -> Cloud:
+    """The project whose objects and tables are read and written: the client's, or the default."""
+    return client.cloud if isinstance(client, Vertex) else connect_cloud()

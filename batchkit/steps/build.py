@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 import secrets
 import shutil
@@ -21,7 +22,9 @@ from batchkit.events import Built, Said
 from batchkit.key import BAD_KEYS, BadKey, bad_keys, wire_keys
 from batchkit.layout import Layout
 from batchkit.rundir import Run
+from batchkit.service.client import cloud_of
 from batchkit.staging import finish_build
+from batchkit.tables.reach import Reach
 from batchkit.tasks import BAD_KEYS_NAME, BUILD_FOLDER, BuildTask, run_build
 from batchkit.text import check_utf8
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from batchkit.draft import OnBadKey
     from batchkit.engines import Engine
     from batchkit.events import Progress
+    from batchkit.service.client import Client
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
     from batchkit.tasks import BuildResult
@@ -64,6 +68,7 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     provenance: bool = False,
     raw: bool = False,
     engine: str | Engine = "local",
+    client: Client | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Turn each row of a table into a request, in a run directory; nothing is sent.
@@ -79,7 +84,8 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     `max_tokens`, …). `carry` names columns of a Parquet table to copy into the run; the others are
     read again from the files, which must not change. `on_bad_key="reject"` turns rows with
     unusable keys into `rejected` rows. `prefix`, `flatten`, `provenance` and `raw` choose the
-    result's columns.
+    result's columns. `client` is a Vertex client to read gs:// and bq:// tables with; without one,
+    the Application Default Credentials are.
 
     Raises RowsError for a table, key or template that does not fit, SetupError for the rest.
     """
@@ -93,26 +99,30 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
         output=output,
         labels=labels,
     )
-    draft = _draft(table, spec, model, choices)
     mapper = engine_named(engine)
     run = Run(_folder(into, table))
     _check_folder(run.folder)
-    with shown(progress) as tell, run.hold():
-        _settle(run, draft, tell)
-        if not run.is_built:
-            durable.sweep(run.folder)
-            _build(run, draft.spec, mapper, tell)
+    known = run.definition.table if run.is_defined else None
+    with Reach(functools.partial(cloud_of, client), run.folder, known) as reach:
+        draft = _draft(table, spec, model, choices, reach=reach)
+        with shown(progress) as tell, run.hold():
+            _settle(run, draft, tell)
+            if not run.is_built:
+                durable.sweep(run.folder)
+                _build(run, draft.spec, mapper, tell)
     return run
 
 
-def _draft(table: TableLike, spec: Spec | None, model: str | None, choices: Choices) -> Draft:
+def _draft(
+    table: TableLike, spec: Spec | None, model: str | None, choices: Choices, *, reach: Reach
+) -> Draft:
     if spec is not None:
         if model is not None:
             message = "model= goes with spec=None; a spec names its own model"
             raise SetupError(message)
-        return Draft.of_table(table, spec, choices)
-    if model is None or not isinstance(table, str | Path):
-        message = "spec=None sends a ready request file: give its path, and model="
+        return Draft.of_table(table, spec, choices, reach)
+    if model is None or not isinstance(table, str | Path) or "://" in str(table):
+        message = "spec=None sends a ready request file: give its path here, and model="
         raise SetupError(message)
     return Draft.of_requests(table, model, choices)
 
@@ -120,9 +130,15 @@ def _draft(table: TableLike, spec: Spec | None, model: str | None, choices: Choi
 def _folder(into: str | Path | None, table: TableLike) -> Path:
     if into is not None:
         return Path(into).expanduser()
-    stem = Path(str(table)).name.partition(".")[0] if isinstance(table, str | Path) else "table"
+    stem = _stem(str(table)) if isinstance(table, str | Path) else "table"
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "table"
     return Path("runs") / f"{name}-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _stem(address: str) -> str:
+    """What a run of this table is called: the file's name, or that of a table of BigQuery."""
+    name = Path(address).name
+    return name.rpartition(".")[2] if address.startswith("bq://") else name.partition(".")[0]
 
 
 def _check_folder(folder: Path) -> None:

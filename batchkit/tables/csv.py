@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-__all__ = ["csv_table"]
+__all__ = ["CSV_ENDINGS", "csv_table"]
 
+CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _BLOCK_BYTES = 8_000_000
 _FAILED_COLUMN = re.compile(r"In CSV column #(\d+)")
 _DELIMITERS = ",;\t|"

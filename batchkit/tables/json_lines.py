@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["json_lines_table", "rows_table"]
+__all__ = ["JSON_LINES_ENDINGS", "json_lines_table", "rows_table"]
 
+JSON_LINES_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _BATCH_ROWS = 8_192
 _WHOLE = {pa.int64(), pa.uint64()}
 

@@ -13,9 +13,11 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from batchkit.errors import CapabilityError, TableError
-from batchkit.tables.csv import csv_table
-from batchkit.tables.json_lines import json_lines_table, rows_table
+from batchkit.tables.bigquery import Query, bigquery_table, query_table
+from batchkit.tables.csv import CSV_ENDINGS, csv_table
+from batchkit.tables.json_lines import JSON_LINES_ENDINGS, json_lines_table, rows_table
 from batchkit.tables.labels import check_labels
+from batchkit.tables.objects import object_table
 from batchkit.tables.parquet import parquet_table
 from batchkit.tables.stream import TableStream
 
@@ -23,24 +25,29 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from batchkit.tables.pinned import PinnedTable
+    from batchkit.tables.reach import Reach
 
 __all__ = ["TableLike", "open_table"]
 
 TableLike: TypeAlias = "str | Path | Sequence[Mapping[str, Any]] | Any"
 
 _MAGIC = frozenset("*?[")
-_CSV = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-_JSONL = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 
-def open_table(table: TableLike, text_columns: Collection[str] = ()) -> TableStream | PinnedTable:
+def open_table(
+    table: TableLike, text_columns: Collection[str] = (), reach: Reach | None = None
+) -> TableStream | PinnedTable:
     """A DataFrame or Arrow data, a list of dicts, or the path of Parquet, CSV or JSONL files.
+
+    Also their gs:// address, `bq://project.dataset.table` and a Query, which need a `reach`.
 
     A folder or a pattern (`data/*.parquet`) names Parquet files, taken in the order of their
     names; hidden ones (`.` or `_` before the name) are left out. Columns in `text_columns` of a
     CSV file are read as text. Raises TableError.
     """
-    if isinstance(table, str | Path):
+    if isinstance(table, Query) or _is_address(table):
+        opened = _open_elsewhere(table, text_columns, reach)
+    elif isinstance(table, str | Path):
         opened = _open_path(table, text_columns)
     elif hasattr(table, "__arrow_c_stream__"):
         opened = _open_arrow(table)
@@ -81,15 +88,32 @@ def _is_rows(table: Any) -> TypeGuard[list[Mapping[str, Any]]]:
     )
 
 
+def _is_address(table: Any) -> TypeGuard[str]:
+    return isinstance(table, str) and "://" in table
+
+
+def _open_elsewhere(
+    table: str | Query, text_columns: Collection[str], reach: Reach | None
+) -> TableStream | PinnedTable:
+    if reach is not None:
+        if isinstance(table, Query):
+            return query_table(table, reach)
+        if table.startswith("bq://"):
+            return bigquery_table(table, reach)
+        if table.startswith("gs://"):
+            return object_table(table, text_columns, reach)
+    message = (
+        f"{table}: a run reads gs://, bq:// and local files; copy it, or pass it as Arrow data"
+    )
+    raise CapabilityError(message)
+
+
 def _open_path(table: str | Path, text_columns: Collection[str]) -> TableStream | PinnedTable:
     text = str(table)
-    if "://" in text:
-        message = f"{text}: this version reads local files; copy it, or pass it as Arrow data"
-        raise CapabilityError(message)
     path = Path(text).expanduser()
-    if text.endswith(_CSV):
+    if text.endswith(CSV_ENDINGS):
         return csv_table(_existing(path), text_columns)
-    if text.endswith(_JSONL):
+    if text.endswith(JSON_LINES_ENDINGS):
         return json_lines_table(_existing(path))
     return _open_parquet(path, text)
 

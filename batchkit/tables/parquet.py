@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["parquet_table"]
+    from batchkit.tables.pinned import Partition
+
+__all__ = ["merged_schema", "parquet_table", "partition_of", "with_partition"]
 
 # How Hive, Spark and pyarrow name the folder of rows whose value is null.
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -32,7 +34,7 @@ def parquet_table(paths: Sequence[Path], root: Path, description: str) -> Pinned
     files: list[PinnedFile] = []
     for path in paths:
         file, found = _pinned(path, root)
-        schema = found if schema is None else _merged(schema, found, f"{path}", f"{paths[0]}")
+        schema = found if schema is None else merged_schema(schema, found, f"{path}", f"{paths[0]}")
         files.append(file)
     return PinnedTable(description, schema or pa.schema(list[pa.Field]()), tuple(files))
 
@@ -47,28 +49,32 @@ def _pinned(path: Path, root: Path) -> tuple[PinnedFile, pa.Schema]:
         message = f"{path} is no Parquet file: {error}"
         raise TableError(message) from error
     rows = tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
-    partition = tuple(
-        (name, value) for name, value in _partition(path, root) if name not in schema.names
-    )
-    fields = [*schema, *(pa.field(name, pa.string()) for name, _ in partition)]
+    folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+    partition = partition_of(folders, schema)
     pinned = PinnedFile(
         str(path.resolve()), "parquet", status.st_size, status.st_mtime_ns, rows, partition
     )
-    return pinned, pa.schema(fields, metadata=schema.metadata)
+    return pinned, with_partition(schema, partition)
 
 
-def _partition(path: Path, root: Path) -> list[tuple[str, str | None]]:
-    """Names and values of the folders between the root and the file."""
-    parts = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
-    pairs = [part.partition("=") for part in parts]
-    return [
-        (unquote(name), None if value == _NULL_PARTITION else unquote(value))
-        for name, equals, value in pairs
-        if name and equals
-    ]
+def partition_of(folders: Sequence[str], schema: pa.Schema) -> Partition:
+    """Names and values of the columns that stand in the names of folders, and not in the file."""
+    pairs = [folder.partition("=") for folder in folders]
+    named = [(unquote(name), value) for name, equals, value in pairs if name and equals]
+    return tuple(
+        (name, None if value == _NULL_PARTITION else unquote(value))
+        for name, value in named
+        if name not in schema.names
+    )
 
 
-def _merged(schema: pa.Schema, found: pa.Schema, path: str, first: str) -> pa.Schema:
+def with_partition(schema: pa.Schema, partition: Partition) -> pa.Schema:
+    """The columns of a file, then those of its folders."""
+    fields = [*schema, *(pa.field(name, pa.string()) for name, _ in partition)]
+    return pa.schema(fields, metadata=schema.metadata)
+
+
+def merged_schema(schema: pa.Schema, found: pa.Schema, path: str, first: str) -> pa.Schema:
     """The schema, with the types that the file knows better; TableError when the columns differ."""
     fields: list[pa.Field] = []
     differing = sorted(set(schema.names) ^ set(found.names))

@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Piece", "PinnedFile", "PinnedTable"]
+__all__ = [
+    "Origin",
+    "Partition",
+    "Piece",
+    "PinnedFile",
+    "PinnedTable",
+    "conformed",
+    "parquet_batches",
+]
 
 Format: TypeAlias = Literal["parquet", "arrow"]
 Partition: TypeAlias = "tuple[tuple[str, str | None], ...]"
+# What tells a table elsewhere from another without reading it: generations of objects, a query.
+Origin: TypeAlias = "Mapping[str, Any]"
 
 _BATCH_ROWS = 16_384
 _BATCH_BYTES = 32_000_000
@@ -52,10 +62,10 @@ class Piece:
         path = folder / self.path
         values = dict(self.partition)
         names = [name for name in schema.names if name not in values]
-        read = _parquet_batches if self.format == "parquet" else _arrow_batches
+        read = _file_batches if self.format == "parquet" else _arrow_batches
         try:
             for batch in read(path, range(self.start, self.stop), names):
-                yield _conformed(batch, schema, values)
+                yield conformed(batch, schema, values)
         except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
             message = f"{path} cannot be read: {error}"
             raise TableError(message) from error
@@ -118,13 +128,15 @@ class PinnedFile:
 class PinnedTable:
     """All files of a table, in order, with its schema; `digest` tells one stream from another.
 
-    Paths of files inside the run directory are relative to it, so that it can be moved.
+    A stream that came from elsewhere is told by its `origin` instead. Paths of files inside the
+    run directory are relative to it, so that it can be moved.
     """
 
     description: str
     schema: pa.Schema
     files: tuple[PinnedFile, ...]
     digest: TableDigest | None = None
+    origin: Origin | None = None
 
     @property
     def rows(self) -> int:
@@ -197,6 +209,7 @@ class PinnedTable:
             "columns": {field.name: str(field.type) for field in self.schema},
             "rows": self.rows,
             "digest": self.digest.to_json() if self.digest else None,
+            "origin": dict(self.origin) if self.origin else None,
             "files": [file.to_json() for file in self.files],
         }
 
@@ -206,7 +219,7 @@ class PinnedTable:
         schema = ipc.read_schema(pa.py_buffer(base64.b64decode(content["schema"])))
         files = tuple(PinnedFile.from_json(file) for file in content["files"])
         digest = TableDigest.from_json(content["digest"]) if content["digest"] else None
-        return cls(content["description"], schema, files, digest)
+        return cls(content["description"], schema, files, digest, content.get("origin"))
 
 
 def _row_bytes(file: PinnedFile) -> float:
@@ -219,15 +232,22 @@ def _partition(pairs: Sequence[Sequence[Any]]) -> Partition:
     return tuple((name, value) for name, value in pairs)
 
 
-def _parquet_batches(
+def _file_batches(
     path: Path, groups: Sequence[int], names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     # Not mapped into memory: a file that is cut short meanwhile would kill the process.
     # And page by page: a row group may be larger than the memory.
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
-        columns = names or file.schema_arrow.names[:1]  # one at least, so that rows are counted
-        rows = _batch_rows(file.metadata, groups)
-        yield from file.iter_batches(rows, row_groups=groups, columns=columns)
+        yield from parquet_batches(file, groups, names)
+
+
+def parquet_batches(
+    file: pq.ParquetFile, groups: Sequence[int], names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Some columns of some row groups, in batches of bounded size."""
+    columns = names or file.schema_arrow.names[:1]  # one at least, so that rows are counted
+    rows = _batch_rows(file.metadata, groups)
+    yield from file.iter_batches(rows, row_groups=groups, columns=columns)
 
 
 def _batch_rows(metadata: pq.FileMetaData, groups: Sequence[int]) -> int:
@@ -246,7 +266,7 @@ def _arrow_batches(
             yield reader.get_batch(group)
 
 
-def _conformed(
+def conformed(
     batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str | None]
 ) -> pa.RecordBatch:
     """The batch with the columns of the schema; those in `values` have one value everywhere."""

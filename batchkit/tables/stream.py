@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from batchkit.tables.pinned import Origin
+
 __all__ = ["TableStream", "batch_bytes", "digest_stream", "pin_stream"]
 
 PINNED_NAME = "table.arrow"
@@ -26,11 +28,15 @@ _GROUP_BYTES = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class TableStream:
-    """Record batches of one schema, to be read once; `description` says what it was."""
+    """Record batches of one schema, to be read once; `description` says what it was.
+
+    With an `origin` the table is known again by that, without reading it.
+    """
 
     description: str
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
+    origin: Origin | None = None
 
 
 def pin_stream(stream: TableStream, folder: Path) -> PinnedTable:
@@ -40,7 +46,9 @@ def pin_stream(stream: TableStream, folder: Path) -> PinnedTable:
     with whole_file(path) as file:
         groups = _write(_noted(stream.batches, digester), stream.schema, file)
     pinned = PinnedFile(PINNED_NAME, "arrow", path.stat().st_size, None, groups)
-    return PinnedTable(stream.description, stream.schema, (pinned,), digester.digest())
+    return PinnedTable(
+        stream.description, stream.schema, (pinned,), digester.digest(), stream.origin
+    )
 
 
 def digest_stream(stream: TableStream) -> TableDigest:

@@ -183,7 +183,6 @@ def test_a_system_instruction_may_have_the_role_system() -> None:
         ([{}], "contents.parts must not be empty"),
         ([{"parts": [{"text": "x"}]}, {}], "contents[1].parts: contents.parts must"),
         ([{"parts": []}], "contents.parts must not be empty"),
-        ([{}], "contents.parts must not be empty"),
         ([{"parts": [{}]}], "required oneof field 'data' must have one initialized field"),
         ([{"parts": [{"text": "a", "fileData": {"fileUri": "u"}}]}], "set more than once"),
         ("hello", "Invalid value at 'contents"),

@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("address", ["gs://bucket/rows.parquet", "bq://p.d.t", "s3://b/k"])
 def test_what_is_not_on_this_machine_is_refused_with_what_to_do(address: str) -> None:
-    with pytest.raises(CapabilityError, match="reads local files; copy it, or pass it as Arrow"):
+    with pytest.raises(CapabilityError, match="and local files; copy it, or pass it as Arrow"):
         open_table(address)
 
 

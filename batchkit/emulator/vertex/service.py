@@ -185,7 +185,7 @@ class Vertex:
             raise ApiError(Rpc.NOT_FOUND, text)
         body = decode_generate(request.body.read(self._workspace.limits.inline_bytes))
         try:
-            return Reply(body=dumps_answer(self._answers.response(model, body)))
+            return Reply(200, (dumps_answer(self._answers.response(model, body)),))
         except AnswerError as error:
             raise ApiError(error.code, error.message, error.details) from error
 
