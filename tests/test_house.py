@@ -146,6 +146,7 @@ _WITNESSES = {
     "tests/emulator/storage/test_gcsfs.py",
     "tests/emulator/storage/test_google_cloud_storage.py",
     "tests/emulator/storage/test_pyarrow.py",
+    "tests/emulator/vertex/test_google_genai.py",
 }
 
 

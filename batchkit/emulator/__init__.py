@@ -1,9 +1,10 @@
-"""A stand-in for Google's Gemini Developer API on localhost, as strict as the service.
+"""A stand-in for Google's Gemini APIs and Cloud Storage on localhost, as strict as the services.
 
     serve          starts one; returns an Emulator
     Emulator       its url, api_key, clock, environment and stats
     Clock          its time, which a test can move
     Limits         the documented limits, which a test can shrink
+    Quirks         how Vertex AI behaves where accounts of it differ
     echo           the default answerer
     AnswerError    what an answerer raises to refuse a request
 
@@ -16,7 +17,9 @@ It imports nothing from the rest of batchkit, which is tested against it.
 A request goes server (sockets) -> routes (key, path) -> a service (uploads, files, batches,
 interactive, models, control) -> state (SQLite) and blobs (contents). Bodies become messages in
 protojson and messages. A job's input becomes rows in intake; life moves jobs by the clock; output
-answers the rows through answering and an answerer (echo, with embedding and structure).
+answers the rows through answering and an answerer (echo, with embedding and structure). Vertex AI
+(vertex) has jobs of the same life, on objects of Cloud Storage (storage) and tables of BigQuery
+(bigquery, a process of its own).
 """
 
 from batchkit.emulator.clock import Clock
@@ -24,5 +27,6 @@ from batchkit.emulator.echo import echo
 from batchkit.emulator.emulator import Emulator, serve
 from batchkit.emulator.errors import AnswerError
 from batchkit.emulator.limits import Limits
+from batchkit.emulator.vertex import Quirks
 
-__all__ = ["AnswerError", "Clock", "Emulator", "Limits", "echo", "serve"]
+__all__ = ["AnswerError", "Clock", "Emulator", "Limits", "Quirks", "echo", "serve"]

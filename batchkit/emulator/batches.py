@@ -22,6 +22,7 @@ from batchkit.emulator.routes import Route
 from batchkit.emulator.rows import Row, Rows, RowsWriter
 
 if TYPE_CHECKING:
+    from batchkit.emulator.files import Files
     from batchkit.emulator.life import Life
     from batchkit.emulator.models import Model, Models
     from batchkit.emulator.workspace import Workspace
@@ -44,6 +45,7 @@ class Batches:
         self,
         workspace: Workspace,
         life: Life,
+        files: Files,
         models: Models,
         *,
         pending_seconds: float,
@@ -51,6 +53,7 @@ class Batches:
     ) -> None:
         self._workspace = workspace
         self._life = life
+        self._files = files
         self._models = models
         self._pending = nanoseconds(pending_seconds)
         self._running = nanoseconds(job_seconds)
@@ -118,7 +121,7 @@ class Batches:
         if not file_name.startswith("files/"):
             text = f"Invalid file name: {file_name}. It must be files/ and an id."
             raise ApiError(Rpc.INVALID_ARGUMENT, text)
-        return self._life.files.find(file_name.removeprefix("files/")).blob
+        return self._files.find(file_name.removeprefix("files/")).blob
 
     def _check_room(self, now: int) -> None:
         most = self._workspace.limits.concurrent_jobs

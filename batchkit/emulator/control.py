@@ -13,6 +13,9 @@ from batchkit.emulator.exchange import Reply, Request, json_reply
 from batchkit.emulator.routes import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchkit.emulator.files import Files
     from batchkit.emulator.interactive import Interactive
     from batchkit.emulator.life import Life
     from batchkit.emulator.storage import Storage
@@ -25,10 +28,18 @@ class Control:
     """The `/_emulator/` calls; they need no API key."""
 
     def __init__(
-        self, workspace: Workspace, life: Life, interactive: Interactive, storage: Storage
+        self,
+        workspace: Workspace,
+        lives: Mapping[str, Life],
+        *,
+        files: Files,
+        interactive: Interactive,
+        storage: Storage,
     ) -> None:
+        """`lives` are those of the services, by what the names of their jobs' states begin with."""
         self._workspace = workspace
-        self._life = life
+        self._lives = lives
+        self._files = files
         self._interactive = interactive
         self._storage = storage
 
@@ -46,18 +57,27 @@ class Control:
         `object_bytes` of Cloud Storage; `calls` answered at once, by method; `requests`: how often
         each wire key was processed, keyless rows under "".
         """
-        self._life.settle()
+        for life in self._lives.values():
+            life.settle()
         now = self._workspace.clock.nanoseconds()
-        states = Counter(f"BATCH_STATE_{job.state_at(now)}" for job in self._life.jobs.all())
+        states = Counter(
+            prefix + job.state_at(now)
+            for prefix, life in self._lives.items()
+            for job in life.jobs.all()
+        )
         stats: dict[str, Any] = {
             "now": timestamp(now),
             "jobs": dict(states),
-            "files": self._life.files.count(),
-            "bytes": self._life.files.stored_bytes(),
+            "files": self._files.count(),
+            "bytes": self._files.stored_bytes(),
             **self._storage.stats(),
             "calls": self._interactive.calls(),
         }
-        return stats | ({"requests": self._life.jobs.processed()} if requests else {})
+        return stats | ({"requests": self._processed()} if requests else {})
+
+    def _processed(self) -> dict[str, int]:
+        """All services count in the same table."""
+        return next(iter(self._lives.values())).jobs.processed()
 
     def _stats(self, request: Request) -> Reply:
         return json_reply(self.stats(requests=request.query.get("requests") != "0"))

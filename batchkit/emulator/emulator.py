@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from batchkit.emulator.answering import Answerer, Answering
+from batchkit.emulator.batch_work import BatchWork
 from batchkit.emulator.batches import Batches
 from batchkit.emulator.blobs import Blobs
 from batchkit.emulator.clock import Clock
@@ -23,13 +25,16 @@ from batchkit.emulator.models import Models
 from batchkit.emulator.routes import Route, Router
 from batchkit.emulator.server import Server
 from batchkit.emulator.state import State
-from batchkit.emulator.storage import Storage
+from batchkit.emulator.storage import Access, Storage
 from batchkit.emulator.uploads import Uploads
+from batchkit.emulator.vertex import PROJECT, Accounts, Answers, Quirks, Vertex
 from batchkit.emulator.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
+
+    from batchkit.emulator.bigquery import BigQuery
 
     Effect = Callable[[str, str], None]
 
@@ -50,6 +55,7 @@ class _Options:
     limits: Limits
     models: tuple[str, ...]
     buckets: tuple[str, ...]
+    quirks: Quirks
     on_effect: Effect
 
 
@@ -57,13 +63,15 @@ class Emulator:
     """A running emulator; leaving its `with` block, or `close`, stops it.
 
     `url` is where it answers, `api_key` what it wants to hear, `clock` the time it goes by,
-    `folder` where it keeps everything.
+    `folder` where it keeps everything, `project` and `location` what Vertex AI is asked with.
     """
 
     def __init__(self, server: Server, options: _Options) -> None:
         self.url: str = server.url
         self.api_key: str = options.api_key
         self.clock: Clock = options.clock
+        self.project: str = PROJECT
+        self.location: str = "us-central1"
         with contextlib.ExitStack() as opened:
             folder = options.folder or opened.enter_context(tempfile.TemporaryDirectory())
             self.folder: Path = Path(folder)
@@ -80,9 +88,26 @@ class Emulator:
                 seed=options.seed,
                 effect=options.on_effect,
             )
-            self._control, routes = _services(workspace, options)
+            self._services = _services(workspace, options)
+            self._accounts = Accounts(workspace, self.folder / "credentials.json")
+            routes = self._services.routes(self._accounts)
             server.start(Router(routes, options.api_key))
             self._opened = opened.pop_all()
+
+    @property
+    def storage(self) -> Access:
+        """The objects of its Cloud Storage, by gs:// URIs, without a client."""
+        return self._services.storage.access
+
+    @property
+    def credentials_file(self) -> Path:
+        """A service account's file, for Google's libraries: throw-away, and good only here."""
+        return self._accounts.file()
+
+    def use_bigquery(self, place: BigQuery | Mapping[str, str]) -> None:
+        """Have Vertex AI's jobs read and write bq:// there, in a BigQuery or by its variables."""
+        named = place if isinstance(place, Mapping) else place.environment
+        self._services.vertex.tables.use(named)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,11 +125,15 @@ class Emulator:
             "GOOGLE_GENAI_USE_ENTERPRISE": "false",
             "STORAGE_EMULATOR_HOST": self.url,
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.credentials_file.absolute()),
+            "GOOGLE_VERTEX_BASE_URL": self.url,
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            "GOOGLE_CLOUD_LOCATION": self.location,
         }
 
     def stats(self) -> dict[str, Any]:
         """What `GET /_emulator/stats` says: jobs by state, files, objects, calls, requests."""
-        return self._control.stats()
+        return self._services.control.stats()
 
     def close(self) -> None:
         """Stop answering and cut open connections; a temporary folder is deleted."""
@@ -136,14 +165,17 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
     limits: Limits | None = None,
     models: Iterable[str] = (),
     buckets: Iterable[str] = (),
+    quirks: Quirks | None = None,
+    bigquery: BigQuery | Mapping[str, str] | None = None,
     on_effect: Effect | None = None,
 ) -> Emulator:
-    """Start an emulator of the Gemini Developer API and Cloud Storage in a thread of this process.
+    """Start an emulator of the Gemini APIs and Cloud Storage in a thread of this process.
 
     Port 0 is any free port. With a `folder` all that was acknowledged is there after a restart.
     `seed` decides identifiers and order. A job waits `pending_seconds`, then runs `job_seconds`.
     `models` are known beside the current ones; a name with "embed" in it makes embeddings.
-    `buckets` are made where they do not exist, in the US.
+    `buckets` are made where they do not exist, in the US. `quirks` are how Vertex AI behaves where
+    accounts differ; `bigquery`, or its variables, is what its jobs read and write by bq://.
     `on_effect` hears a kind ("batch.created", …) and a name once a change is on disk and before
     its reply is sent; when it raises ConnectionError the connection is cut instead.
     """
@@ -158,41 +190,62 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
         limits=limits or Limits(),
         models=tuple(models),
         buckets=tuple(buckets),
+        quirks=quirks or Quirks(),
         on_effect=on_effect or _unheard,
     )
-    return Emulator(Server(host, port), options)
+    emulator = Emulator(Server(host, port), options)
+    if bigquery is not None:
+        emulator.use_bigquery(bigquery)
+    return emulator
 
 
 def _unheard(_kind: str, _name: str) -> None:
     """Nobody asked to be told of effects."""
 
 
-def _services(workspace: Workspace, options: _Options) -> tuple[Control, tuple[Route, ...]]:
-    """The services on one workspace, and the table of what they answer."""
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """The services on one workspace: what answers, in the order in which it is asked."""
+
+    first: tuple[Route, ...]
+    vertex: Vertex
+    control: Control
+    storage: Storage
+
+    def routes(self, accounts: Accounts) -> tuple[Route, ...]:
+        return (
+            *self.first,
+            *accounts.routes(),
+            *self.vertex.routes(accounts),
+            *self.control.routes(),
+            *self.storage.routes(),
+        )
+
+
+def _services(workspace: Workspace, options: _Options) -> _Services:
+    seconds = {"pending_seconds": options.pending_seconds, "job_seconds": options.job_seconds}
     files = Files(workspace)
     uploads = Uploads(workspace, files)
     models = Models(options.models)
     answering = Answering(options.answerer, files.find_uri)
-    life = Life(workspace, Jobs(workspace.state), files, answering)
-    batches = Batches(
-        workspace,
-        life,
-        models,
-        pending_seconds=options.pending_seconds,
-        job_seconds=options.job_seconds,
-    )
+    life = Life(workspace, Jobs(workspace.state), BatchWork(workspace, files, answering))
+    batches = Batches(workspace, life, files, models, **seconds)
     interactive = Interactive(workspace, models, answering)
     storage = Storage(workspace, options.buckets)
-    control = Control(workspace, life, interactive, storage)
+    answers = Answers(options.answerer, options.quirks)
+    vertex = Vertex(workspace, models, answers, storage.access, **seconds)
+    lives = {"BATCH_STATE_": life, "JOB_STATE_": vertex.life}
+    control = Control(workspace, lives, files=files, interactive=interactive, storage=storage)
     # What a killed process left half done belongs to nobody.
-    needed = {*files.blobs(), *uploads.blobs(), *life.blobs(), *storage.blobs()}
+    needed = {*files.blobs(), *uploads.blobs(), *storage.blobs()}
+    for each in lives.values():
+        needed |= {*each.blobs()}
     workspace.blobs.delete(*(name for name in workspace.blobs.names() if name not in needed))
-    return control, (
+    first = (
         *uploads.routes(),
         *files.routes(life.settle),
         *batches.routes(),
         *interactive.routes(),
         *models.routes(),
-        *control.routes(),
-        *storage.routes(),
     )
+    return _Services(first, vertex, control, storage)

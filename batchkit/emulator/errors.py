@@ -28,7 +28,9 @@ class Rpc(enum.IntEnum):
     ALREADY_EXISTS = 6
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
     INTERNAL = 13
+    UNAUTHENTICATED = 16
 
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from batchkit.emulator.messages import line_decoder, nested_too_deeply
+from batchkit.emulator.fieldtable import nested_too_deeply
+from batchkit.emulator.messages import line_decoder
 from batchkit.emulator.rows import Row, Rows, RowsWriter
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ __all__ = ["EndState", "Job", "Jobs"]
 EndState = Literal["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"]
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS jobs (
+CREATE TABLE IF NOT EXISTS {table} (
     id TEXT PRIMARY KEY, kind TEXT, model TEXT, display_name TEXT, file_name TEXT,
     priority INTEGER, total INTEGER, created INTEGER, starts INTEGER, due INTEGER,
     expires INTEGER, imported INTEGER, state TEXT, ended INTEGER, succeeded INTEGER,
@@ -28,12 +28,21 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE TABLE IF NOT EXISTS processed (wire_key TEXT PRIMARY KEY, times INTEGER) WITHOUT ROWID;
 """
 _KEEP = """
-INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
-    imported = excluded.imported, state = excluded.state, ended = excluded.ended,
-    succeeded = excluded.succeeded, failed = excluded.failed, error_code = excluded.error_code,
-    error_message = excluded.error_message
+    total = excluded.total, imported = excluded.imported, state = excluded.state,
+    ended = excluded.ended, succeeded = excluded.succeeded, failed = excluded.failed,
+    error_code = excluded.error_code, error_message = excluded.error_message
 """
+_FIND = "SELECT * FROM {table} WHERE id = ?"
+_PAGE = "SELECT rowid, * FROM {table} WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
+_ALL = "SELECT * FROM {table} ORDER BY rowid"
+_ALIVE = "SELECT count(*) FROM {table} WHERE state = '' AND due > ?1 AND expires > ?1"
+_DUE = """
+SELECT id FROM {table} WHERE state = '' AND
+    (due <= ?1 OR expires <= ?1 OR (starts <= ?1 AND NOT imported)) ORDER BY rowid
+"""
+_DROP = "DELETE FROM {table} WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ class Job:
 
     What is planned: `starts`, `due` and `expires`. What has happened: `imported` once its rows are
     on disk, and an end `state` with the counts of answered rows. `file_name` is empty when the
-    requests came inline.
+    requests came in another way; `total` is 0 until somebody knows it.
     """
 
     id: str
@@ -83,6 +92,11 @@ class Job:
         return f"{self.blob}.input"
 
     @property
+    def columns_blob(self) -> str:
+        """What its input table has beside its requests."""
+        return f"{self.blob}.columns"
+
+    @property
     def output_blob(self) -> str:
         """Its responses, a line each."""
         return f"{self.blob}.output"
@@ -102,52 +116,49 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one emulator, and how often it processed each wire key."""
+    """The jobs of one service, and how often the emulator processed each wire key.
 
-    def __init__(self, state: State) -> None:
+    `table` is their table in the state, and a constant of the service.
+    """
+
+    def __init__(self, state: State, table: str = "jobs") -> None:
         self._state = state
-        state.define(_TABLES)
+        self._table = table
+        state.define(_TABLES.format(table=table))
 
     def find(self, job_id: str) -> Job:
         """A job; ApiError 404 when there is none."""
-        row = self._state.row("SELECT * FROM jobs WHERE id = ?", job_id)
+        row = self._state.row(self._of(_FIND), job_id)
         if row is None:
             raise ApiError(Rpc.NOT_FOUND, "Requested entity was not found.")
         return Job(*row)
 
     def page(self, page: Page) -> list[tuple[int, Job]]:
         """Sequence number and job, newest first: one more than the page holds if there are more."""
-        query = "SELECT rowid, * FROM jobs WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
-        return [
-            (row[0], Job(*row[1:])) for row in self._state.rows(query, page.before, page.size + 1)
-        ]
+        rows = self._state.rows(self._of(_PAGE), page.before, page.size + 1)
+        return [(row[0], Job(*row[1:])) for row in rows]
 
     def all(self) -> list[Job]:
         """Every job, oldest first."""
-        return [Job(*row) for row in self._state.rows("SELECT * FROM jobs ORDER BY rowid")]
+        return [Job(*row) for row in self._state.rows(self._of(_ALL))]
 
     def alive(self, at: int) -> int:
         """How many jobs are neither ended nor due at an instant."""
-        query = "SELECT count(*) FROM jobs WHERE state = '' AND due > ? AND expires > ?"
-        return self._state.value(query, at, at)
+        return self._state.value(self._of(_ALIVE), at)
 
     def due(self, at: int) -> list[str]:
         """The ids of jobs to which something has happened by an instant, oldest first."""
-        query = (
-            "SELECT id FROM jobs WHERE state = '' AND "
-            "(due <= ?1 OR expires <= ?1 OR (starts <= ?1 AND NOT imported)) ORDER BY rowid"
-        )
-        return [job_id for (job_id,) in self._state.rows(query, at)]
+        return [job_id for (job_id,) in self._state.rows(self._of(_DUE), at)]
 
     def keep(self, job: Job) -> None:
         """Write a job, new or with what has happened to it since."""
         with self._state.transaction() as database:
-            database.execute(_KEEP, astuple(job))
+            database.execute(self._of(_KEEP), astuple(job))
 
     def drop(self, job_id: str) -> None:
         """Forget a job."""
         with self._state.transaction() as database:
-            database.execute("DELETE FROM jobs WHERE id = ?", [job_id])
+            database.execute(self._of(_DROP), [job_id])
 
     def count_processed(self, wire_keys: Iterable[str]) -> None:
         """Count each key once more."""
@@ -161,3 +172,6 @@ class Jobs:
     def processed(self) -> dict[str, int]:
         """How often each wire key was processed."""
         return dict(self._state.rows("SELECT * FROM processed"))
+
+    def _of(self, query: str) -> str:
+        return query.format(table=self._table)

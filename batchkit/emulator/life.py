@@ -1,50 +1,86 @@
 """The life of a job by the clock: pending, running, and one of four ends.
 
 Nothing runs in the background. What should have happened by now is done when somebody looks, and
-looks as if it had happened in time.
+looks as if it had happened in time. What its rows are and where its answers go is the work of the
+service that the job belongs to.
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from batchkit.emulator.clock import nanoseconds
 from batchkit.emulator.errors import Rpc
-from batchkit.emulator.files import Files, StoredFile
-from batchkit.emulator.intake import BrokenLineError, import_file
 from batchkit.emulator.locks import Locks
-from batchkit.emulator.models import known_model
-from batchkit.emulator.output import write_output
 from batchkit.emulator.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchkit.emulator.answering import Answering
     from batchkit.emulator.jobs import EndState, Job, Jobs
     from batchkit.emulator.workspace import Workspace
 
-__all__ = ["Life"]
+__all__ = ["Life", "Work", "WorkError"]
 
 # A cancelled operation has an error of code 1: https://google.aip.dev/151. Which error an expired
 # one has is not documented.
 _ERRORS: dict[str, tuple[int, str]] = {
-    "FAILED": (Rpc.INVALID_ARGUMENT, "Failed to import data."),
     "CANCELLED": (Rpc.CANCELLED, "The operation was cancelled."),
     "EXPIRED": (Rpc.DEADLINE_EXCEEDED, "The batch job did not finish in time and has expired."),
+    "FAILED": (Rpc.DEADLINE_EXCEEDED, "The batch job did not finish in time."),
 }
+
+
+@dataclass(eq=False)
+class WorkError(Exception):
+    """What fails a whole job: a google.rpc code, and why."""
+
+    code: int
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Work(Protocol):
+    """What the jobs of one service do; each step may be done again after a process was killed."""
+
+    def name(self, job: Job, /) -> str:
+        """The job's resource name."""
+        ...
+
+    def take(self, job: Job, /) -> Job:
+        """Put the job's rows on disk, and return it with their total; WorkError refuses them."""
+        ...
+
+    def answer(self, job: Job, /) -> int:
+        """Answer all rows, and return how many failed; WorkError when there is no place for it."""
+        ...
+
+    def halt(self, job: Job, count: int, at: int, /) -> int:
+        """Make of the first rows what the service makes of a job that stops; how many failed."""
+        ...
+
+    def late(self, job: Job, /) -> EndState:
+        """The end of a job that has not ended in time."""
+        ...
+
+    def keep(self, job: Job, /) -> None:
+        """Keep what belongs to the end of a job, in the transaction that keeps the end."""
+        ...
+
+    def output_blobs(self, job: Job, /) -> tuple[str, ...]:
+        """The blobs that a job which has ended still needs."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Moves the jobs of one emulator to where the clock says they are."""
+    """Moves the jobs of one service to where the clock says they are."""
 
     workspace: Workspace
     jobs: Jobs
-    files: Files
-    answering: Answering
+    work: Work
     locks: Locks = field(default_factory=Locks)
 
     def observe(self, job_id: str) -> Job:
@@ -54,7 +90,7 @@ class Life:
             job = self._advanced(before, self.workspace.clock.nanoseconds())
         if job.state and not before.state:
             kind = "batch.expired" if job.state == "EXPIRED" else "batch.processed"
-            self.workspace.effect(kind, f"batches/{job.id}")
+            self.workspace.effect(kind, self.work.name(job))
         return job
 
     def settle(self) -> None:
@@ -63,32 +99,29 @@ class Life:
             self.observe(job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job: the rows answered so far are paid, and nothing comes of them."""
+        """Stop a job: the rows answered so far are paid."""
         with self.locks[job_id]:
             job = self.observe(job_id)
             if not job.state:
                 self._halted(job, "CANCELLED", self.workspace.clock.nanoseconds())
         if not job.state:
-            self.workspace.effect("batch.cancelled", f"batches/{job.id}")
+            self.workspace.effect("batch.cancelled", self.work.name(job))
 
     def delete(self, job_id: str) -> None:
-        """Stop a job if it runs, and forget it; its output file stays until it expires."""
+        """Stop a job if it runs, and forget it; an output file stays until it expires."""
         with self.locks[job_id]:
             job = self.observe(job_id)
+            name = self.work.name(job)
             if not job.state:
                 self._halted(job, "CANCELLED", self.workspace.clock.nanoseconds())
             self.jobs.drop(job_id)
-            if not job.file_name:
-                self.workspace.blobs.delete(job.output_blob)
-        self.workspace.effect("batch.deleted", f"batches/{job.id}")
+            self.workspace.blobs.delete(*self.work.output_blobs(job))
+        self.workspace.effect("batch.deleted", name)
 
     def blobs(self) -> Iterator[str]:
         """The blobs that jobs still need."""
         for job in self.jobs.all():
-            if not job.state:
-                yield from self._working_blobs(job)
-            elif not job.file_name:
-                yield job.output_blob
+            yield from self.work.output_blobs(job) if job.state else self._working_blobs(job)
 
     def _advanced(self, job: Job, now: int) -> Job:
         if not (job.state or job.imported) and job.starts <= min(now, job.expires):
@@ -98,58 +131,40 @@ class Life:
         if job.due <= min(now, job.expires):
             return self._answered(job)
         if job.expires <= now:
-            return self._halted(job, "EXPIRED", job.expires)
+            return self._halted(job, self.work.late(job), job.expires)
         return job
 
     def _imported(self, job: Job) -> Job:
-        path = self.workspace.blobs.path(job.input_blob)
-        longest = self.workspace.limits.line_bytes
         try:
-            import_file(job, path, self._rows(job), longest)
-        except BrokenLineError as error:
-            text = f"Failed to import data from {job.file_name}: {error}"
-            return self._kept(_end(job, "FAILED", job.starts, text), processed=0)
-        job = replace(job, imported=True)
+            taken = self.work.take(job)
+        except WorkError as error:
+            return self._kept(_failed(job, job.starts, error), processed=0)
+        job = replace(taken, imported=True)
         self.jobs.keep(job)
         self.workspace.blobs.delete(job.input_blob)
         return job
 
     def _answered(self, job: Job) -> Job:
-        model = known_model(job.model)
-        with self.workspace.blobs.write(job.output_blob) as stream:
-            answer = functools.partial(self.answering, model)
-            failed = write_output(self._rows(job), answer, stream, self.workspace.seed)
+        try:
+            failed = self.work.answer(job)
+        except WorkError as error:
+            return self._kept(_failed(job, job.due, error), processed=job.total)
         job = replace(job, succeeded=job.total - failed, failed=failed)
-        job = _end(job, "SUCCEEDED", job.due)
-        file = self._output_file(job) if job.file_name else None
-        return self._kept(job, processed=job.total, file=file)
-
-    def _output_file(self, job: Job) -> StoredFile:
-        blobs = self.workspace.blobs
-        return StoredFile(
-            id=job.output_file,
-            display_name="",
-            mime_type="application/jsonl",
-            size=blobs.size(job.output_blob),
-            sha256=blobs.sha256(job.output_blob),
-            created=job.due,
-            expires=job.due + nanoseconds(self.workspace.limits.output_seconds),
-            source="GENERATED",
-            blob=job.output_blob,
-        )
+        return self._kept(_end(job, "SUCCEEDED", job.due), processed=job.total)
 
     def _halted(self, job: Job, state: EndState, at: int) -> Job:
-        """Ended before all rows were answered: those that were are paid, and lost."""
+        """Ended before all rows were answered: those that were are paid."""
         processed = job.answered(at)
-        return self._kept(_end(replace(job, succeeded=processed), state, at), processed=processed)
+        failed = self.work.halt(job, processed, at) if processed else 0
+        job = replace(job, succeeded=processed - failed, failed=failed)
+        return self._kept(_end(job, state, at), processed=processed)
 
-    def _kept(self, job: Job, *, processed: int, file: StoredFile | None = None) -> Job:
+    def _kept(self, job: Job, *, processed: int) -> Job:
         """Put an end on disk with all that belongs to it, then drop what led there."""
         with self.workspace.state.transaction():
             if processed:
                 self.jobs.count_processed(self._rows(job).wire_keys(processed))
-            if file is not None:
-                self.files.add(file)
+            self.work.keep(job)
             self.jobs.keep(job)
         self.workspace.blobs.delete(*self._working_blobs(job))
         return job
@@ -158,11 +173,14 @@ class Life:
         return Rows(self.workspace.blobs, job.blob)
 
     def _working_blobs(self, job: Job) -> tuple[str, ...]:
-        return (job.input_blob, *self._rows(job).blob_names)
+        return (job.input_blob, job.columns_blob, *self._rows(job).blob_names)
 
 
-def _end(job: Job, state: EndState, at: int, message: str = "") -> Job:
-    code, default_message = _ERRORS.get(state, (0, ""))
-    return replace(
-        job, state=state, ended=at, error_code=code, error_message=message or default_message
-    )
+def _failed(job: Job, at: int, error: WorkError) -> Job:
+    job = _end(job, "FAILED", at)
+    return replace(job, error_code=error.code, error_message=error.message)
+
+
+def _end(job: Job, state: EndState, at: int) -> Job:
+    code, message = _ERRORS.get(state, (0, ""))
+    return replace(job, state=state, ended=at, error_code=code, error_message=message)

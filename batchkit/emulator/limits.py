@@ -1,4 +1,4 @@
-"""The documented limits of the Gemini Developer API, as values a test can shrink."""
+"""The documented limits of the services, as values a test can shrink."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class Limits:
     `display_name_characters`: https://ai.google.dev/api/files. `output_seconds` is not
     documented: the emulator keeps a job's output as long as any other file. `line_bytes` is
     the emulator's own, so that a file without newlines does not fill the memory.
+
+    Those of Vertex AI begin with `vertex_`: bytes of each input object, rows of a job that
+    generates, embeds, or embeds with a text-embedding model, how long it may wait and then run.
+    https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-gemini.
+    `token_seconds` is how long an OAuth token is good for.
     """
 
     inline_bytes: int = 20_000_000
@@ -32,3 +37,10 @@ class Limits:
     file_id_characters: int = 40
     display_name_characters: int = 512
     line_bytes: int = 64 * 1024**2
+    vertex_object_bytes: int = _GIBIBYTE
+    vertex_rows: int = 200_000
+    vertex_embedding_rows: int = 1_000_000
+    vertex_legacy_rows: int = 30_000
+    vertex_pending_seconds: float = 72 * _HOUR_SECONDS
+    vertex_running_seconds: float = 24 * _HOUR_SECONDS
+    token_seconds: float = _HOUR_SECONDS

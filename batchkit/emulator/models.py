@@ -16,7 +16,7 @@ from batchkit.emulator.routes import Route
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Kind", "Model", "Models", "known_model"]
+__all__ = ["Kind", "Model", "Models", "is_legacy", "known_model"]
 
 Kind: TypeAlias = Literal["generate", "embed"]
 
@@ -84,13 +84,26 @@ _CURRENT = (
     Model("gemini-embedding-001", "embed", 2_048, 1, dimensions=3072),
     Model("gemini-embedding-2", "embed", 8_192, 1, dimensions=3072, normalises=True),
 )
+# Of Vertex AI alone, until 2027-04-01:
+# https://docs.cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings
+_LEGACY = tuple(
+    Model(name, "embed", 2_048, 1, dimensions=768, normalises=True)
+    for name in ("text-embedding-004", "text-embedding-005", "text-multilingual-embedding-002")
+)
 _BY_NAME = {model.name: model for model in _CURRENT}
+_LEGACY_BY_NAME = {model.name: model for model in _LEGACY}
+
+
+def is_legacy(name: str) -> bool:
+    """Whether it is one of the models whose rows are texts, not requests."""
+    return name in _LEGACY_BY_NAME
 
 
 def known_model(name: str) -> Model:
     """A model by its bare name; a name of one's own gets the attributes of a current model."""
-    if name in _BY_NAME:
-        return _BY_NAME[name]
+    known = _BY_NAME.get(name) or _LEGACY_BY_NAME.get(name)
+    if known is not None:
+        return known
     if "embed" in name:
         return Model(name, "embed", 8_192, 1, dimensions=3072, normalises=True)
     return _generator(name)
@@ -109,6 +122,10 @@ class Models:
             Route("GET", "/{version}/tunedModels/{tuned}", self._get),
             Route("GET", "/{version}/models", self._list, PAGE_PARAMETERS),
         )
+
+    def named(self, name: str) -> Model | None:
+        """The model of this name on Vertex AI, which has the legacy ones, too."""
+        return self._by_name.get(name) or _LEGACY_BY_NAME.get(name)
 
     def requested(self, request: Request, method: str) -> Model:
         """The model in a request's path; ApiError 404 when it has no such method."""

@@ -26,7 +26,6 @@ FieldType: TypeAlias = Any
 # A field's camelCase name, its snake_case name, and how its value is read.
 _Field: TypeAlias = tuple[str, str, Decoder]
 
-_TYPE_URL = "type.googleapis.com/google.ai.generativelanguage.v1beta."
 _AT = " at '{place}'"
 _NO_LIST = "Proto field is not repeating, cannot start list."
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -70,11 +69,12 @@ class Schema:
     A `lenient` reader is the service's HTTP parser: it takes one value where a list is meant
     (Google's own curl samples write `"parts": {"text": …}`) and an enum in lower case. The file
     import is not known to do either, so there a reader is not lenient. `checks` are called with a
-    decoded message of the type they stand under.
+    decoded message of the type they stand under. `package` is what type names begin with.
     """
 
     types: Mapping[str, Any]
     checks: Mapping[str, Check]
+    package: str
     lenient: bool = False
 
     def decoder(self, type_name: str) -> Decoder:
@@ -101,14 +101,16 @@ class _Compiler:
         if entry == "object":
             return self.message(name, {})
         if "enum" in entry:
-            return _enum(entry["enum"], _TYPE_URL + name, lenient=self.schema.lenient)
+            return _enum(entry["enum"], self.schema.package + name, lenient=self.schema.lenient)
         return self.message(name, entry["fields"])
 
     def message(self, name: str, fields: Mapping[str, FieldType]) -> Decoder:
         if name in self.messages:
             return self.messages[name]
         known: dict[str, _Field] = {}
-        self.messages[name] = _message(name, known, self.schema.checks.get(name))
+        self.messages[name] = _message(
+            self.schema.package + name, known, self.schema.checks.get(name)
+        )
         # Only now the fields: a message may contain itself, as Schema does.
         for field, field_type in fields.items():
             entry = (field, snake_case(field), self.type(field_type))
@@ -145,9 +147,7 @@ class _Compiler:
         return decode
 
 
-def _message(name: str, known: Mapping[str, _Field], check: Check | None) -> Decoder:
-    type_url = _TYPE_URL + name
-
+def _message(type_url: str, known: Mapping[str, _Field], check: Check | None) -> Decoder:
     def decode(value: Any, path: Path, faults: list[Fault]) -> dict[str, Any]:
         if value.__class__ is not dict:
             return _refuse(value, path, faults, type_url) or {}
@@ -258,6 +258,7 @@ _SCALARS: Mapping[str, Decoder] = {
     "int64": _integer(64),
     "float": _number("TYPE_FLOAT"),
     "double": _number("TYPE_DOUBLE"),
+    "google-datetime": _matching(_TIMESTAMP, "type.googleapis.com/google.protobuf.Timestamp"),
     "date-time": _matching(_TIMESTAMP, "type.googleapis.com/google.protobuf.Timestamp"),
     "google-duration": _matching(_DURATION, "type.googleapis.com/google.protobuf.Duration"),
 }

@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 _VARIABLE = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _KINDS = {
     "version": "v1|v1beta",
+    "vertex": "v1|v1beta1",
     "name": "[^/:]+",
     "segment": "[^/]+",
     "rest": ".+",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Row", "Rows", "RowsWriter"]
 
 _ROWS_PER_PAGE = 4096
+_LABEL = "batchkit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,14 @@ class Row:
 
     @property
     def wire_key(self) -> str:
-        """The key by which the client knows the row; empty when it gave none."""
+        """The key by which the client knows the row; empty when it gave none.
+
+        Where no key is documented the client gives a label instead.
+        """
         key = self.tag.get("metadata", self.tag).get("key")
+        if key is None:
+            labels: Any = self.request.get("labels")
+            key = labels.get(_LABEL) if labels.__class__ is dict else None
         return key if isinstance(key, str) else ""
 
 

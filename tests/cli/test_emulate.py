@@ -22,7 +22,7 @@ def emulating(*words: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
     """An emulator in a process of its own, and the variables that it prints."""
     command = started("emulate", "--port", "0", "--job-seconds", "0", *words)
     assert command.stdout is not None
-    lines = [command.stdout.readline().rstrip("\n") for _ in range(7)]
+    lines = [command.stdout.readline().rstrip("\n") for _ in range(11)]
     exports = [line.removeprefix("export ").partition("=") for line in lines]
     try:
         yield command, {name: value for name, _, value in exports}
@@ -44,6 +44,10 @@ def test_the_emulator_prints_its_exports_and_serves_until_it_is_stopped(
             "GOOGLE_GENAI_USE_ENTERPRISE",
             "STORAGE_EMULATOR_HOST",
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "GOOGLE_VERTEX_BASE_URL",
+            "GOOGLE_CLOUD_PROJECT",
+            "GOOGLE_CLOUD_LOCATION",
         ]
         url = variables["GOOGLE_GEMINI_BASE_URL"]
         client = bk.Gemini(variables["GEMINI_API_KEY"], base_url=url)

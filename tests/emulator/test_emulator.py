@@ -158,6 +158,10 @@ def test_the_environment_points_official_clients_here(emulator: Emulator) -> Non
         "GOOGLE_GENAI_USE_ENTERPRISE": "false",
         "STORAGE_EMULATOR_HOST": emulator.url,
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+        "GOOGLE_APPLICATION_CREDENTIALS": str(emulator.folder / "credentials.json"),
+        "GOOGLE_VERTEX_BASE_URL": emulator.url,
+        "GOOGLE_CLOUD_PROJECT": "emulator-project",
+        "GOOGLE_CLOUD_LOCATION": "us-central1",
     }
 
 
