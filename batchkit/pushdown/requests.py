@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from batchkit.specs.spec import Spec
 
-__all__ = ["OWN_COLUMNS", "Source", "requests_sql"]
+__all__ = ["OWN_COLUMNS", "Source", "bad_keys_sql", "requests_sql"]
 
 OWN_COLUMNS = (
     "batchkit_row",
@@ -66,6 +66,24 @@ numbered AS (
 """
 
 
+def bad_keys_sql(rows: str, most: int) -> str:
+    """The first rows whose keys cannot name them: `row`, `key`, `reason`, and how many in `total`.
+
+    `rows` is the table that `requests_sql` filled.
+    """
+    return f"""\
+SELECT
+  batchkit_row AS `row`,
+  batchkit_key AS `key`,
+  batchkit_reason AS reason,
+  COUNT(*) OVER () AS total
+FROM {rows}
+WHERE batchkit_path = {text(_KEY_PATH)}
+ORDER BY batchkit_row
+LIMIT {most}
+"""
+
+
 _KEY_PROBLEM = f"""\
 CASE
   WHEN batchkit_key IS NULL THEN 'the key is null'
@@ -88,8 +106,7 @@ named AS (
 ),
 judged AS (
   SELECT
-    * EXCEPT (batchkit_key),
-    IF(batchkit_key_problem IS NULL, batchkit_key, NULL) AS batchkit_key,
+    *,
     COALESCE(batchkit_key_problem, batchkit_problem) AS batchkit_reason,
     CASE
       WHEN batchkit_key_problem IS NOT NULL THEN {text(_KEY_PATH)}

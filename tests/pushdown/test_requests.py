@@ -16,7 +16,7 @@ from batchkit.errors import CapabilityError, RowsError, TableError, TemplateErro
 from batchkit.key import BAD_KEYS, bad_keys, wire_keys
 from batchkit.lines import LineEncoder
 from batchkit.pushdown.columns import Columns
-from batchkit.pushdown.requests import OWN_COLUMNS, Source, requests_sql
+from batchkit.pushdown.requests import OWN_COLUMNS, Source, bad_keys_sql, requests_sql
 from batchkit.wire import dialect_for
 
 if TYPE_CHECKING:
@@ -183,9 +183,19 @@ def test_bad_keys_are_found_with_their_reasons(bigquery: Warehouse, tmp_path: Pa
     rows = [row(number, name=name, n=1) for number, name in enumerate(names)]
     spec = bk.generate(MODEL, "{n}")
     assert_equal_requests(bigquery, rows, spec, tmp_path, key=("name",))
-    reasons = {r["batchkit_reason"] for r in by_sql(bigquery, rows, spec, ("name",))}
-    assert reasons >= {"the key is null", "the key is empty text", "the key holds a NUL character"}
-    assert any(str(reason).startswith("repeats the key of row ") for reason in reasons)
+    built = requests_sql(Source(bigquery.sql(), columns()), spec, ("name",))
+    found = bigquery.ask(bad_keys_sql(f"({built})", 20))
+    assert [(bad["key"], bad["reason"]) for bad in found] == [
+        (None, "the key is null"),
+        (None, "the key is null"),
+        ("", "the key is empty text"),
+        ("a", f"repeats the key of row {found[3]['row'] - 1}"),
+        ("a\0", "the key holds a NUL character"),
+    ]
+    assert {bad["total"] for bad in found} == {5}
+    first = bigquery.ask(bad_keys_sql(f"({built})", 2))
+    assert [bad["row"] for bad in first] == [bad["row"] for bad in found[:2]]
+    assert {bad["total"] for bad in first} == {5}
 
 
 def test_keys_of_several_columns_are_the_same(bigquery: Warehouse, tmp_path: Path) -> None:
