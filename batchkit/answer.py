@@ -13,10 +13,10 @@ from batchkit.outcome import Response, finish_status
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["decode_answer"]
+__all__ = ["MEDIA", "decode_answer"]
 
 # A part that is an answer although it holds no text.
-_MEDIA = (
+MEDIA = (
     "functionCall",
     "inlineData",
     "fileData",
@@ -117,7 +117,7 @@ def _parts(content: Any) -> tuple[str | None, bool]:
     text = "".join(texts) or None
     # A service may pad a part with nulls for the fields it has not.
     usable = text is not None or any(
-        part.get(name) is not None for part in objects for name in _MEDIA
+        part.get(name) is not None for part in objects for name in MEDIA
     )
     return text, usable
 

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["STATUSES", "Response", "Status", "finish_status", "response_batch", "response_schema"]
+__all__ = [
+    "FINISH_STATUSES",
+    "STATUSES",
+    "Response",
+    "Status",
+    "finish_status",
+    "response_batch",
+    "response_schema",
+]
 
 Status: TypeAlias = Literal[
     "ok",
@@ -31,7 +39,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 # Every finishReason of both field tables; a test holds the map to them.
 # https://ai.google.dev/api/generate-content#FinishReason
-_FINISH: Mapping[str, Status] = MappingProxyType(
+FINISH_STATUSES: Mapping[str, Status] = MappingProxyType(
     {
         "STOP": "ok",
         "MAX_TOKENS": "truncated",
@@ -61,7 +69,7 @@ _FINISH: Mapping[str, Status] = MappingProxyType(
 
 def finish_status(reason: str) -> Status:
     """The status a finish reason means; one that is not known is an `error`, never an answer."""
-    return _FINISH.get(reason, "error")
+    return FINISH_STATUSES.get(reason, "error")
 
 
 @dataclass(frozen=True, slots=True)

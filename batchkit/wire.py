@@ -17,7 +17,17 @@ from batchkit.outcome import Response
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DIALECTS", "Dialect", "Kind", "decode_item", "decode_line", "dialect_for", "rpc_reason"]
+__all__ = [
+    "CODES",
+    "DIALECTS",
+    "RPC_REASONS",
+    "Dialect",
+    "Kind",
+    "decode_item",
+    "decode_line",
+    "dialect_for",
+    "rpc_reason",
+]
 
 Kind: TypeAlias = Literal["generate", "embed"]
 T = TypeVar("T")
@@ -25,7 +35,7 @@ HashEcho: TypeAlias = Literal["always", "unnamed"]
 
 # fmt: off
 # google.rpc.Code, https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-_RPC_REASONS = (
+RPC_REASONS = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
     "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",
     "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
@@ -37,7 +47,7 @@ _HTTP_REASONS: Mapping[int, str] = MappingProxyType({
     501: "UNIMPLEMENTED", 502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
 })
 # fmt: on
-_CODES = MappingProxyType({str(n): n for n in (*range(len(_RPC_REASONS)), *_HTTP_REASONS)})
+CODES = MappingProxyType({str(n): n for n in (*range(len(RPC_REASONS)), *_HTTP_REASONS)})
 _EXACT_INTEGER = 2**53
 _TOO_DEEP = "the line is nested too deep to be read"
 # "Bad Request: {"error": {…}}", the status column of Vertex rows
@@ -128,10 +138,10 @@ def dialect_for(service: Service, kind: Kind, model: str = "", *, table: bool = 
 
 def rpc_reason(code: object) -> str:
     """The name of a google.rpc or HTTP code; `CODE_n` when it is neither."""
-    if isinstance(code, str) and code in _CODES:
-        code = _CODES[code]
-    if isinstance(code, int) and 0 <= code < len(_RPC_REASONS):
-        return _RPC_REASONS[code]
+    if isinstance(code, str) and code in CODES:
+        code = CODES[code]
+    if isinstance(code, int) and 0 <= code < len(RPC_REASONS):
+        return RPC_REASONS[code]
     if isinstance(code, int) and code in _HTTP_REASONS:
         return _HTTP_REASONS[code]
     return "UNKNOWN" if code is None else f"CODE_{code}"
@@ -266,7 +276,7 @@ def _error_text(text: str) -> Response:
         response = _error(said)
         return replace(response, error_message=response.error_message or text)
     reason = text.partition(":")[0].strip()
-    code = reason if reason in _RPC_REASONS[1:] else "UNKNOWN"
+    code = reason if reason in RPC_REASONS[1:] else "UNKNOWN"
     return Response(None, "error", error_code=code, error_message=text)
 
 

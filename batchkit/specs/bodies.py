@@ -27,6 +27,7 @@ __all__ = [
     "REJECTED",
     "Bodies",
     "BoundSpec",
+    "OptionalField",
     "RowBodies",
     "Skeleton",
     "TextSlot",
@@ -81,7 +82,7 @@ class TextSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class _OptionalField:
+class OptionalField:
     """A slot with the bytes of its whole field, `,"title":"` and `"`."""
 
     before: bytes
@@ -95,6 +96,11 @@ class Skeleton:
     def __init__(self, body: Mapping[str, Any]) -> None:
         """Compile a body in which `TextSlot`s stand where a text differs by row."""
         self._segments = _compiled(body)
+
+    @property
+    def segments(self) -> Sequence[bytes | TextSlot | OptionalField]:
+        """The body's JSON text in order: constant bytes, and what differs by row."""
+        return self._segments
 
     @property
     def columns(self) -> Sequence[str]:
@@ -122,7 +128,7 @@ class Skeleton:
         for segment in self._segments:
             if isinstance(segment, TextSlot):
                 yield segment
-            elif isinstance(segment, _OptionalField):
+            elif isinstance(segment, OptionalField):
                 yield segment.slot
 
 
@@ -133,7 +139,7 @@ def with_label(body: Mapping[str, Any], label: Any = None) -> dict[str, Any]:
     return {**body, "labels": {**labels, LABEL: slot if label is None else label}}
 
 
-def _compiled(body: Mapping[str, Any]) -> list[bytes | TextSlot | _OptionalField]:
+def _compiled(body: Mapping[str, Any]) -> list[bytes | TextSlot | OptionalField]:
     """The body's JSON text, cut where markers stand for the slots."""
     token = secrets.token_hex(8)
     slots: list[TextSlot] = []
@@ -143,7 +149,7 @@ def _compiled(body: Mapping[str, Any]) -> list[bytes | TextSlot | _OptionalField
         return f"@{token}:{len(slots) - 1}@"
 
     rest = jsonl.dumps_with(body, marker)
-    segments: list[bytes | TextSlot | _OptionalField] = []
+    segments: list[bytes | TextSlot | OptionalField] = []
     for index, slot in enumerate(slots):
         mark = b"@%b:%d@" % (token.encode(), index)
         around = rb'(,"\w+":")%b(")' % mark if slot.optional else rb"()%b()" % mark
@@ -152,7 +158,7 @@ def _compiled(body: Mapping[str, Any]) -> list[bytes | TextSlot | _OptionalField
             message = f"the slot at {slot.path} is not a field that can be left out"
             raise ValueError(message)
         segments.append(rest[: found.start()])
-        segments.append(_OptionalField(found[1], slot, found[2]) if slot.optional else slot)
+        segments.append(OptionalField(found[1], slot, found[2]) if slot.optional else slot)
         rest = rest[found.end() :]
     return [*segments, rest]
 
