@@ -22,6 +22,7 @@ _VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "core", "manag
 # Tests of the whole, which mirror no module.
 _WHOLE = {
     "test_vertex_runs.py",
+    "test_exactness.py",
     "test_house.py",
     "test_kill.py",
     "test_laws.py",

@@ -1,185 +1,188 @@
-"""Tables in Cloud Storage: read once, at the generation that was found, into the run directory."""
+"""Columns of Python objects: what Arrow makes of them, and the objects again."""
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass, replace
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from batchkit.errors import NotFoundError, RunChangedError, TableError
-from batchkit.failures import google_errors
-from batchkit.storage import ObjectUri
-from batchkit.tables.csv import CSV_ENDINGS, csv_table
-from batchkit.tables.json_lines import JSON_LINES_ENDINGS, json_lines_table
-from batchkit.tables.parquet import merged_schema, partition_of, with_partition
-from batchkit.tables.pinned import conformed, parquet_batches
-from batchkit.tables.stream import TableStream
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
-    from batchkit.storage import Objects, StoredObject
-    from batchkit.tables.pinned import Origin, PinnedTable
-    from batchkit.tables.reach import Reach
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
-__all__ = ["downloaded", "object_table", "origin_of"]
+__all__ = ["Altered", "ObjectForm", "object_form", "restored_objects"]
 
-_PARQUET = ".parquet"
-
-
-def object_table(
-    address: str, text_columns: Collection[str], reach: Reach
-) -> TableStream | PinnedTable:
-    """The objects of an address, a folder or a pattern as a table, by the rules of local files.
-
-    It is known again by the generations of its objects. Raises TableError, or RunChangedError for
-    an object that is replaced while it is read.
-    """
-    objects = reach.cloud.objects
-    uri = ObjectUri.parse(address)
-    found = _found(objects, uri)
-    is_csv = address.endswith(CSV_ENDINGS)
-    origin = origin_of(found, **({"read as text": sorted(text_columns)} if is_csv else {}))
-    known = reach.pinned(origin)
-    if known is not None:
-        return known
-    if is_csv or address.endswith(JSON_LINES_ENDINGS):
-        stream = _lines_table(address, found, text_columns, reach)
-    else:
-        stream = _parquet_stream(objects, uri, found)
-    return replace(stream, description=address, origin=origin)
-
-
-def origin_of(found: Sequence[StoredObject], **more: Any) -> Origin:
-    """What tells these objects from others: each at its generation."""
-    return {**{str(each.uri): each.generation for each in found}, **more}
-
-
-def downloaded(stored: StoredObject, reach: Reach) -> Path:
-    """The object as a file of its name, for as long as the reach is open; its checksum is held."""
-    path = reach.downloads() / stored.uri.name.rpartition("/")[2]
-    with _unreplaced(stored), path.open("wb") as file:
-        reach.cloud.objects.download(stored, file)
-    return path
-
-
-def _found(objects: Objects, uri: ObjectUri) -> list[StoredObject]:
-    """The one object of this name, else those of a pattern or a folder; none is a TableError."""
-    alone = objects.find(uri) if uri.name and not uri.name.endswith("/") else None
-    if alone is not None:
-        return [alone]
-    if uri.is_pattern:
-        fixed = ObjectUri(uri.bucket, _fixed_part(uri.name))
-        listed = objects.list(fixed, pattern=uri.name)
-    else:
-        fixed = ObjectUri(uri.bucket, uri.name and f"{uri.name.rstrip('/')}/")
-        listed = (each for each in objects.list(fixed) if each.uri.name.endswith(_PARQUET))
-    found = [each for each in listed if not _is_hidden(each, fixed)]
-    if not found:
-        message = f"there is no object {uri}, and no Parquet below it that this account sees"
-        raise TableError(message)
-    return found
-
-
-def _fixed_part(pattern: str) -> str:
-    """The folder that a pattern begins with."""
-    start = min(pattern.find(sign) for sign in "*?[" if sign in pattern)
-    return pattern[: pattern.rfind("/", 0, start) + 1]
-
-
-def _is_hidden(stored: StoredObject, folder: ObjectUri) -> bool:
-    return any(part.startswith((".", "_")) for part in _parts(stored, folder))
-
-
-def _parts(stored: StoredObject, folder: ObjectUri) -> list[str]:
-    return stored.uri.name.removeprefix(folder.name).split("/")
-
-
-def _lines_table(
-    address: str, found: Sequence[StoredObject], text_columns: Collection[str], reach: Reach
-) -> TableStream:
-    """CSV or JSONL, which is read several times to find its types, by way of a file."""
-    if len(found) != 1:
-        message = f"{address} names {len(found)} objects: CSV and JSONL are read from one"
-        raise TableError(message)
-    path = downloaded(found[0], reach)
-    try:
-        if address.endswith(CSV_ENDINGS):
-            return csv_table(path, text_columns)
-        return json_lines_table(path)
-    except TableError as error:
-        message = error.message.replace(str(path), address)
-        raise TableError(message, error.column) from error
+_FIRST_ROWS, _MOST_ROWS = 16, 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One Parquet object, and the columns that stand in the names of its folders."""
+class ObjectForm:
+    """How the values of a column are objects: Python's own, tuples or pandas'; and its null.
 
-    stored: StoredObject
-    partition: tuple[tuple[str, str | None], ...]
+    Both are names, to be written down.
+    """
 
-
-def _parquet_stream(objects: Objects, uri: ObjectUri, found: Sequence[StoredObject]) -> TableStream:
-    folder = ObjectUri(uri.bucket, _folder(uri, found))
-    schema: pa.Schema | None = None
-    parts: list[_Part] = []
-    for stored in found:
-        with _opened(objects, stored) as file:
-            here = file.schema_arrow
-        partition = partition_of(_parts(stored, folder)[:-1], here)
-        whole = with_partition(here, partition)
-        names = str(stored.uri), str(found[0].uri)
-        schema = whole if schema is None else merged_schema(schema, whole, *names)
-        parts.append(_Part(stored, partition))
-    schema = schema or pa.schema(list[pa.Field]())
-    return TableStream(str(uri), schema, _batches(objects, parts, schema))
+    shape: str
+    null: str
 
 
-def _folder(uri: ObjectUri, found: Sequence[StoredObject]) -> str:
-    """What names of folders are looked for below: nothing of a single object's."""
-    if found[0].uri == uri:
-        return uri.name[: uri.name.rfind("/") + 1]
-    return _fixed_part(uri.name) if uri.is_pattern else uri.name and f"{uri.name.rstrip('/')}/"
+@dataclass(frozen=True, slots=True)
+class Altered:
+    """A value that Arrow would not give back as it was: its row, and both forms of it."""
+
+    row: int
+    given: Any
+    back: Any
 
 
-def _batches(
-    objects: Objects, parts: Sequence[_Part], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
-    for part in parts:
-        values = dict(part.partition)
-        names = [name for name in schema.names if name not in values]
-        with _opened(objects, part.stored) as file:
-            for batch in parquet_batches(file, range(file.metadata.num_row_groups), names):
-                yield conformed(batch, schema, values)
+def object_form(values: NDArray[Any], column: pa.ChunkedArray) -> ObjectForm | Altered:
+    """The form in which Arrow gives all values back; else the first value that it alters.
+
+    Nulls of several kinds (None, NaN, NA) in one column come back as the first of them.
+    """
+    altered = Altered(-1, None, None)
+    for shape in _SHAPES:
+        found = _first_altered(values, column, shape)
+        if found is None:
+            nulls = values[_nulls_of(values)]
+            return ObjectForm(shape, type(nulls[0] if len(nulls) else None).__name__)
+        altered = max(altered, found, key=_row)
+    return altered
 
 
-@contextlib.contextmanager
-def _opened(objects: Objects, stored: StoredObject) -> Generator[pq.ParquetFile]:
+def restored_objects(column: pa.ChunkedArray, form: ObjectForm) -> NDArray[Any]:
+    """The objects of a column in this form."""
+    null = _null(form.null)
+    restored = np.empty(len(column), object)
+    for start, part in _parts(column, form.shape):
+        part[[value is None for value in part]] = null
+        restored[start : start + len(part)] = part
+    return restored
+
+
+def _row(altered: Altered) -> int:
+    return altered.row
+
+
+def _first_altered(values: NDArray[Any], column: pa.ChunkedArray, shape: str) -> Altered | None:
+    for start, part in _parts(column, shape):
+        given = values[start : start + len(part)].copy()
+        given[_nulls_of(given)] = None
+        if not _are_equal(given, part):
+            for row, back in enumerate(part, start):
+                if not _is_same(values[row], back):
+                    return Altered(row, values[row], back)
+    return None
+
+
+def _are_equal(given: NDArray[Any], part: NDArray[Any]) -> bool:
+    """Whether all are plain values or lists of them, and equal, which needs no look at each."""
+    return _are_plain(given) and _are_plain(part) and given.tolist() == part.tolist()
+
+
+def _are_plain(values: NDArray[Any]) -> bool:
+    kinds = set(map(type, values))
+    if kinds <= {list, type(None)}:
+        kinds = set(map(type, chain.from_iterable(value for value in values if value is not None)))
+    return kinds <= _PLAIN
+
+
+def _parts(column: pa.ChunkedArray, shape: str) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The objects in parts, small ones first: a shape that is wrong mostly is so at once."""
+    start, rows = 0, _FIRST_ROWS
+    while start < len(column):
+        here = column.slice(start, rows)
+        part = np.empty(len(here), object)
+        part[:] = _SHAPES[shape](here)
+        part[here.is_null().to_numpy()] = None
+        yield start, part
+        start, rows = start + rows, min(4 * rows, _MOST_ROWS)
+
+
+def _as_python(column: pa.ChunkedArray) -> list[Any]:
+    return column.to_pylist()
+
+
+def _as_tuples(column: pa.ChunkedArray) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    return [tuple(value) if _is_list(value) else value for value in values]
+
+
+def _as_pandas(column: pa.ChunkedArray) -> list[Any]:
+    return list(column.to_pandas(integer_object_nulls=True))
+
+
+_SHAPES: Mapping[str, Callable[[pa.ChunkedArray], list[Any]]] = MappingProxyType(
+    {"python": _as_python, "tuples": _as_tuples, "pandas": _as_pandas}
+)
+_PLAIN = frozenset({str, bytes, int, float, bool, Decimal, dt.date, dt.time, type(None)})
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_same(given: Any, back: Any) -> bool:
+    """Whether two values are equal and, where they hold others, of one type."""
+    if isinstance(given, np.ndarray) or isinstance(back, np.ndarray):
+        return _are_same_arrays(given, back)
+    if isinstance(given, list | tuple | dict):
+        return type(back) is type(given) and _hold_the_same(given, back)  # pyright: ignore[reportUnknownArgumentType]
+    if _is_null(back):
+        return _is_null(given)
+    if isinstance(given, dt.datetime | dt.timedelta) and type(given) is not type(back):
+        return False  # one is Python's, the other pandas'
+    if isinstance(given, dt.datetime) and given.utcoffset() != back.utcoffset():
+        return False
+    return bool(given == back)
+
+
+def _hold_the_same(given: Any, back: Any) -> bool:
+    if len(given) != len(back):
+        return False
+    if not isinstance(given, dict):
+        return all(map(_is_same, given, back))
+    names: list[Any] = list(given)  # pyright: ignore[reportUnknownArgumentType]
+    return all(_is_same(given[name], back.get(name, _ABSENT)) for name in names)
+
+
+_ABSENT = object()
+
+
+def _are_same_arrays(given: Any, back: Any) -> bool:
+    if type(given) is not type(back) or given.dtype != back.dtype or given.shape != back.shape:
+        return False
+    if given.dtype.kind == "O":
+        return all(map(_is_same, given.tolist(), back.tolist()))
+    return bool(np.array_equal(given, back, equal_nan=given.dtype.kind in "fmM"))
+
+
+def _is_null(value: Any) -> bool:
+    """Whether it is None, or not equal to itself, or cannot tell: NaN, NaT, NA."""
+    if value is None:
+        return True
     try:
-        with (
-            _unreplaced(stored),
-            google_errors("storage.download"),
-            objects.open(stored) as content,
-            pq.ParquetFile(content) as file,
-        ):
-            yield file
-    except (pa.ArrowInvalid, OSError) as error:
-        message = f"{stored.uri} is no Parquet file that can be read: {error}"
-        raise TableError(message) from error
+        return bool(value != value)  # noqa: PLR0124  # as nulls are
+    except (TypeError, ValueError):  # NA is neither; an array is many
+        return type(value).__name__ == "NAType"
 
 
-@contextlib.contextmanager
-def _unreplaced(stored: StoredObject) -> Generator[None]:
-    """A generation that is gone was replaced or deleted since it was found."""
-    try:
-        yield
-    except NotFoundError:
-        message = (
-            f"{stored.uri} was replaced or deleted while it was read; build again, nothing was sent"
-        )
-        raise RunChangedError(message, {str(stored.uri): (stored.generation, None)}) from None
+def _nulls_of(values: NDArray[Any]) -> NDArray[np.bool_]:
+    import pandas as pd  # noqa: PLC0415  # takes time to load, and not everybody uses it
+
+    return pd.isna(values)
+
+
+def _null(name: str) -> Any:
+    """The null whose type has this name."""
+    import pandas as pd  # noqa: PLC0415  # as above
+
+    named = {"float": np.nan, "NAType": pd.NA, "NaTType": pd.NaT, "Decimal": Decimal("NaN")}
+    return named.get(name)

@@ -14,6 +14,7 @@ from pyarrow import csv
 from batchkit import durable, jsonl
 from batchkit.durable import SHARED_MODE, whole_file
 from batchkit.errors import SetupError
+from batchkit.tables.portable import portable_reader
 from batchkit.tables.stream import batch_bytes
 from batchkit.text import text_column, why_no_text
 
@@ -38,6 +39,7 @@ def write_parquet(rows: pa.RecordBatchReader, path: str | Path, *, may_replace: 
     if not is_file:
         _check_free(target, may_replace=may_replace)
     durable.make_folder(target.parent, durable.SHARED_FOLDER_MODE)
+    rows = portable_reader(rows)
     try:
         if is_file:
             with whole_file(target, SHARED_MODE) as file:

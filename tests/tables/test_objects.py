@@ -1,160 +1,102 @@
 from __future__ import annotations
 
-import gzip
-from typing import TYPE_CHECKING, Any
+import datetime as dt
+from decimal import Decimal
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-import batchkit as bk
-from batchkit.errors import NotFoundError, RunChangedError, RunDirectoryError, TableError
-from batchkit.tables.objects import object_table
-from batchkit.tables.reach import Reach
-from batchkit.tables.stream import TableStream
-from tests.cloud import BUCKET, GoogleCloud
+from batchkit.tables.objects import Altered, ObjectForm, object_form, restored_objects
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-ROWS = [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]
-TABLE = pa.Table.from_pylist(ROWS)
-SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
+NAN = float("nan")
 
 
-def read(gs: GoogleCloud, address: str, folder: Path) -> list[dict[str, Any]]:
-    with Reach(lambda: gs.cloud, folder) as reach:
-        stream = object_table(address, (), reach)
-        assert isinstance(stream, TableStream)
-        return pa.Table.from_batches(list(stream.batches), stream.schema).to_pylist()
+def values_of(*values: Any) -> Any:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
 
 
-def build(gs: GoogleCloud, address: str, folder: Path, **options: Any) -> bk.Run:
-    return bk.build(address, SPEC, into=folder, client=gs.client, **{"key": "id"} | options)
+def arrow(values: Any) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(values, from_pandas=True)])
 
 
 @pytest.mark.parametrize(
-    "name, content",
+    "values, form",
     [
-        ("rows.csv", b"id,text\n1,a\n2,b\n"),
-        ("rows.tsv", b"id\ttext\n1\ta\n2\tb\n"),
-        ("rows.csv.gz", gzip.compress(b"id,text\n1,a\n2,b\n")),
-        ("deep/rows.jsonl", b'{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n'),
-        ("rows.ndjson.gz", gzip.compress(b'{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n')),
+        (values_of("a", None), ObjectForm("python", "NoneType")),
+        (values_of("a", NAN), ObjectForm("python", "float")),
+        (values_of("a", pd.NA), ObjectForm("python", "NAType")),
+        (values_of(pd.Timestamp("2026-01-01"), pd.NaT), ObjectForm("pandas", "NaTType")),
+        (values_of(Decimal("1.5"), Decimal("NaN")), ObjectForm("python", "Decimal")),
+        (values_of(pd.Timestamp("2026-01-01", tz="UTC"), None), ObjectForm("pandas", "NoneType")),
+        (values_of(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None), ObjectForm("python", "NoneType")),
+        (values_of(dt.timedelta(1), None), ObjectForm("python", "NoneType")),
+        (values_of(pd.Timedelta(1, "s"), None), ObjectForm("pandas", "NoneType")),
+        (values_of("a", "b"), ObjectForm("python", "NoneType")),
+        (values_of([[1], [2]], None), ObjectForm("python", "NoneType")),
+        (values_of({"a": [1]}, None), ObjectForm("python", "NoneType")),
+        (values_of((1, 2), ()), ObjectForm("tuples", "NoneType")),
+        (values_of(np.array([1.5]), np.array([NAN])), ObjectForm("pandas", "NoneType")),
+        (
+            values_of(values_of(np.array([1]), np.array([], np.int64)), None),
+            ObjectForm("pandas", "NoneType"),
+        ),
+        (values_of(), ObjectForm("python", "NoneType")),
     ],
+    ids=repr,
 )
-def test_objects_are_known_by_how_their_names_end(
-    gs: GoogleCloud, tmp_path: Path, name: str, content: bytes
-) -> None:
-    assert read(gs, gs.put(name, content), tmp_path) == ROWS
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["rows.parquet", "rows", "a/rows [1].parquet"])
-def test_all_other_objects_are_parquet(gs: GoogleCloud, tmp_path: Path, name: str) -> None:
-    assert read(gs, gs.put_parquet(name, TABLE, group_rows=1), tmp_path) == ROWS
-
-
-@pytest.mark.parametrize("address", ["t", "t/", "t/day=*/*.parquet", "t/**.parquet", ""])
-def test_a_folder_and_a_pattern_are_one_table_in_the_order_of_names(
-    gs: GoogleCloud, tmp_path: Path, address: str
-) -> None:
-    gs.put_parquet("t/day=2/a.parquet", TABLE.slice(1))
-    gs.put_parquet("t/day=1/a.parquet", TABLE.slice(0, 1).select(["text", "id"]))
-    gs.put("t/day=1/_SUCCESS", b"")
-    gs.put_parquet("t/_old/day=3/a.parquet", TABLE)
-    found = read(gs, f"gs://{BUCKET}/{address}", tmp_path)
-    assert found == [{"text": r["text"], "id": r["id"], "day": str(r["id"])} for r in ROWS]
-
-
-def test_objects_with_other_columns_are_refused_by_name(gs: GoogleCloud, tmp_path: Path) -> None:
-    gs.put_parquet("t/a.parquet", TABLE)
-    gs.put_parquet("t/b.parquet", TABLE.select(["id"]))
-    with pytest.raises(TableError, match=r"t/b\.parquet: its columns differ from .*t/a\.parquet"):
-        read(gs, f"gs://{BUCKET}/t", tmp_path)
-
-
-@pytest.mark.parametrize("name", ["no.parquet", "no/", "no*.parquet", "no.csv"])
-def test_an_object_that_is_not_there_is_named(gs: GoogleCloud, tmp_path: Path, name: str) -> None:
-    with pytest.raises(TableError, match="there is no object gs://a-bucket/no"):
-        build(gs, f"gs://{BUCKET}/{name}", tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_bucket_that_is_not_there_is_an_error(gs: GoogleCloud, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError):
-        build(gs, "gs://no-such-bucket/a.parquet", tmp_path / "run")
+def test_objects_come_back_in_the_form_that_is_found(values: Any, form: ObjectForm) -> None:
+    column = arrow(values) if len(values) != 2 or form.shape != "pandas" else arrow(list(values))
+    assert object_form(values, column) == form
+    back = restored_objects(column, form)
+    assert list(map(type, back)) == list(map(type, values))
+    pd.testing.assert_series_equal(pd.Series(back, dtype=object), pd.Series(values, dtype=object))
 
 
 @pytest.mark.parametrize(
-    "name, said", [("a.parquet", "is no Parquet file"), ("a.csv", "gs://a-bucket/a.csv: .*UTF-8")]
+    "values, altered",
+    [
+        (values_of({1}, {2}), Altered(0, {1}, [1])),
+        (values_of(b"a", "x"), Altered(1, "x", b"x")),
+        (values_of([1], (1,)), Altered(1, (1,), [1])),
+        (values_of([(1,)], [(2,)]), Altered(0, [(1,)], [[1]])),
+        (values_of({"a": 1}, {"b": 1}), Altered(0, {"a": 1}, {"a": 1, "b": None})),
+        (values_of([{"a": 1}], [{"b": 1}]), Altered(0, [{"a": 1}], [{"a": 1, "b": None}])),
+    ],
+    ids=repr,
 )
-def test_an_object_that_is_no_table_is_named(
-    gs: GoogleCloud, tmp_path: Path, name: str, said: str
-) -> None:
-    address = gs.put(name, b"id\n\xff\n")
-    with pytest.raises(TableError, match=said):
-        build(gs, address, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_the_first_value_that_arrow_alters_is_named(values: Any, altered: Altered) -> None:
+    assert object_form(values, arrow(values)) == altered
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(gs: GoogleCloud, tmp_path: Path) -> None:
-    (tmp_path / "precious.txt").write_text("x")
-    with pytest.raises(RunDirectoryError, match=r"holds other files \(precious\.txt"):
-        build(gs, gs.put("rows.csv", b"id,text\n1,a\n"), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+def test_moments_of_two_zones_are_not_one_and_the_same() -> None:
+    one = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    other = one.astimezone(dt.timezone(dt.timedelta(hours=1)))
+    found = object_form(values_of(one, other), arrow([one, other]))
+    assert isinstance(found, Altered)
+    assert (found.row, found.given) == (1, other)
 
 
-def test_csv_is_read_from_one_object(gs: GoogleCloud, tmp_path: Path) -> None:
-    gs.put("a.csv", b"id\n1\n")
-    gs.put("b.csv", b"id\n1\n")
-    with pytest.raises(TableError, match="names 2 objects: CSV and JSONL are read from one"):
-        read(gs, f"gs://{BUCKET}/*.csv", tmp_path)
+@pytest.mark.parametrize("row", [0, 15, 16, 80, 70_000])
+def test_a_value_is_found_wherever_it_stands(row: int) -> None:
+    values = np.full(80_000, b"x", object)
+    values[row] = "x"
+    assert object_form(values, arrow(values)) == Altered(row, "x", b"x")
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv"])
-def test_a_table_is_downloaded_once_and_known_again_by_its_generation(
-    gs: GoogleCloud, tmp_path: Path, ending: str
-) -> None:
-    name = f"rows.{ending}"
-    put = {
-        "parquet": lambda: gs.put_parquet(name, TABLE),
-        "csv": lambda: gs.put(name, b"id,text\n1,a\n2,b\n"),
-    }
-    address = put[ending]()
-    first = build(gs, address, tmp_path / "run").definition
-    content = gs.content(name)
-    gs.lose_contents()
-    assert build(gs, address, tmp_path / "run").definition.table == first.table
-    gs.replace(name, content)
-    with pytest.raises(RunChangedError, match=f"source {address}: the run has"):
-        build(gs, address, tmp_path / "run")
+def test_nulls_of_several_kinds_come_back_as_the_first_of_them() -> None:
+    values = values_of("a", NAN, None, pd.NA)
+    form = object_form(values, arrow(values))
+    assert form == ObjectForm("python", "float")
+    assert str(restored_objects(arrow(values), form).tolist()) == "['a', nan, nan, nan]"
 
 
-def test_a_csv_of_another_key_is_read_anew(gs: GoogleCloud, tmp_path: Path) -> None:
-    address = gs.put("rows.csv", b"id,n,text\n1,2,a\n2,3,b\n")
-    known = build(gs, address, tmp_path / "run").definition.table
-    with Reach(lambda: gs.cloud, tmp_path / "run", known) as reach:
-        assert object_table(address, ("id",), reach) is known
-        assert object_table(address, ("n",), reach).schema.field("n").type == pa.string()
-
-
-def test_an_object_that_is_replaced_while_it_is_read_is_refused(
-    gs: GoogleCloud, tmp_path: Path
-) -> None:
-    gs.put_parquet("t/a.parquet", TABLE)
-    gs.put_parquet("t/b.parquet", TABLE)
-    with Reach(lambda: gs.cloud, tmp_path) as reach:
-        stream = object_table(f"gs://{BUCKET}/t", (), reach)
-        assert isinstance(stream, TableStream)
-        next(stream.batches)
-        gs.replace("t/b.parquet", gs.content("t/b.parquet"))
-        with pytest.raises(RunChangedError, match=r"t/b\.parquet was replaced or deleted while"):
-            list(stream.batches)
-
-
-def test_the_result_has_the_rows_of_the_table_though_its_objects_are_gone(
-    gs: GoogleCloud, tmp_path: Path
-) -> None:
-    run = build(gs, gs.put_parquet("rows.parquet", TABLE), tmp_path / "run")
-    gs.replace("rows.parquet", b"")
-    assert bk.collect(run).to_arrow().select(["id", "text"]).to_pylist() == ROWS
+def test_columns_in_chunks_are_restored_whole() -> None:
+    chunks = [pa.array([[1], None]), pa.array([], pa.list_(pa.int64())), pa.array([[2, 3]])]
+    column = pa.chunked_array(chunks)
+    back = restored_objects(column, ObjectForm("tuples", "NoneType"))
+    assert back.tolist() == [(1,), None, (2, 3)]
