@@ -92,6 +92,7 @@ class Emulator:
                 effect=options.on_effect,
             )
             self._services = _services(workspace, options)
+            opened.callback(self._services.vertex.tables.close)
             self._accounts = Accounts(workspace, self.folder / "credentials.json")
             routes = self._services.routes(self._accounts)
             server.start(Router(routes, options.api_key))

@@ -51,12 +51,18 @@ class Tables:
 
     def use(self, environment: Mapping[str, str]) -> None:
         """Have bq:// mean the BigQuery that these variables name."""
+        self.close()
         credentials = importlib.import_module("google.auth.credentials")
         self._client = _library("bigquery").Client(
             project=environment["GOOGLE_CLOUD_PROJECT"],
             credentials=credentials.AnonymousCredentials(),
             client_options={"api_endpoint": environment["BIGQUERY_EMULATOR_HOST"]},
         )
+
+    def close(self) -> None:
+        """Close the connections to BigQuery, if there are any."""
+        if self._client is not None:
+            self._client.close()
 
     def check_output(self, order: Order) -> None:
         """WorkError when the output has no place, or its table is there already."""
@@ -79,7 +85,7 @@ class Tables:
             raise WorkError(Rpc.NOT_FOUND, f"Not found: Table {name}")
         column = "content" if is_legacy(model.name) else "request"
         _check_fields(name, table.schema, column)
-        check_count(table.num_rows, model, self._workspace.limits)
+        check_count(table.num_rows or 0, model, self._workspace.limits)
         arrow: pa.Table = self._asked(
             name, lambda: self._open.list_rows(table).to_arrow(create_bqstorage_client=False)
         )
