@@ -98,13 +98,15 @@ def _check_key(key: str) -> None:
 
 def _check_url(url: str) -> None:
     """A key must not travel in the clear, except to this machine."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
-        return
     message = f"{url!r}: an address is https://…, or http:// on this machine"
-    raise SetupError(message)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise SetupError(message) from error
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    if not host or not is_safe:
+        raise SetupError(message)
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from batchkit.definition import Definition
 from batchkit.errors import BadRequestError, TableError
+from batchkit.fields import nearest
 from batchkit.key import check_key_columns
 from batchkit.layout import result_fields
 from batchkit.limits import default_limits, ending_model
@@ -136,7 +137,9 @@ class Draft:
 def _check_carry(schema: pa.Schema, carry: Sequence[str]) -> None:
     unknown = next((name for name in carry if name not in schema.names), None)
     if unknown is not None:
-        message = f"carry names {unknown!r}; the columns are {', '.join(schema.names)}"
+        near = nearest(unknown, schema.names)
+        hint = f"did you mean {near!r}?" if near else f"the columns are {', '.join(schema.names)}"
+        message = f"carry names {unknown!r}; {hint}"
         raise TableError(message, column=unknown)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from itertools import takewhile
@@ -20,11 +21,14 @@ __all__ = [
     "make_folder",
     "sweep",
     "sync_folder",
+    "temporary_name",
     "whole_file",
     "write_whole",
 ]
 
 _SUFFIX = ".tmp"
+_PROCESS = secrets.token_hex(4)
+_MARKED = re.compile(r"\.(\d+)-([0-9a-f]{8})-[0-9a-f]{8}\.tmp$")
 _FILE_MODE = 0o600
 SHARED_MODE = 0o666  # less the umask, as for any file a user asks for
 _FOLDER_MODE = 0o700
@@ -88,16 +92,44 @@ def make_folder(path: Path, mode: int = _FOLDER_MODE) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of killed writers below `folder`, where the caller is alone."""
+    """Remove the temporary files and folders of killed writers below `folder`.
+
+    Those of processes that still live on this machine are theirs: a result may be written while
+    another process collects.
+    """
     for leftover in sorted(folder.rglob(f".*{_SUFFIX}")):
+        if _is_in_use(leftover):
+            continue
         if leftover.is_dir() and not leftover.is_symlink():
             shutil.rmtree(leftover)
         else:
             leftover.unlink(missing_ok=True)
 
 
+def temporary_name(name: str) -> str:
+    """A name for what is to become `name`, hidden, and marked as this process's."""
+    return f".{name}.{os.getpid()}-{_PROCESS}-{secrets.token_hex(4)}{_SUFFIX}"
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}")
+    return path.with_name(temporary_name(path.name))
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether the writer of a temporary file may still be at it."""
+    found = _MARKED.search(path.name)
+    if found is None:
+        return False
+    writer, process = int(found[1]), found[2]
+    if writer == os.getpid():
+        return process == _PROCESS  # else one of before that had the same number
+    try:
+        os.kill(writer, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync(file: BinaryIO) -> None:

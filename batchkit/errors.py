@@ -24,7 +24,7 @@ BatchkitError
     ├── WaitTimeoutError       the job is still running; it was not cancelled
     ├── JobNotFinishedError    its responses are not there yet
     ├── NoOutputError          it ended without output
-    └── AmbiguousJobError      whether it was created cannot be told
+    └── AmbiguousJobError      which of several is ours cannot be told
 """
 
 from __future__ import annotations
@@ -295,4 +295,4 @@ class NoOutputError(JobError):
 
 
 class AmbiguousJobError(JobError):
-    """Whether a job was created cannot be told, so it is not created again."""
+    """Several jobs have the name of one shard: none is chosen, and no other is created."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from batchkit.encode import join
 from batchkit.errors import TableError
+from batchkit.fields import nearest
 from batchkit.text import json_texts, plain_type, text_column, why_no_text
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def check_key_columns(schema: pa.Schema, names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in schema.names:
-            message = f"no key column {name!r}: the columns are {', '.join(schema.names)}"
+            near, columns = nearest(name, schema.names), ", ".join(schema.names)
+            hint = f"did you mean {near!r}?" if near else f"the columns are {columns}"
+            message = f"no key column {name!r}: {hint}"
             raise TableError(message, column=name)
         kind = schema.field(name).type
         why = why_no_text(kind)

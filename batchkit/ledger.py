@@ -54,9 +54,15 @@ class Fact:
     content: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
-        """Refuse a kind that this version does not know: the state could not be told."""
+        """Refuse a kind that this version does not know, and a job without a name.
+
+        The state could not be told.
+        """
         if self.kind not in _STAGES:
             message = f"unknown kind of fact {self.kind!r}"
+            raise ValueError(message)
+        if _STAGES[self.kind] == "running" and not self.content.get("job"):
+            message = f"{self.kind}, and no job is named"
             raise ValueError(message)
 
     @property

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batchkit import jsonl
 from batchkit.display.html import table_html, tally_html
 from batchkit.errors import CapabilityError
 from batchkit.joined import JoinedRows
+from batchkit.tables.frame import frame_of_arrow
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Results"]
 
 _SHOWN_ROWS = 5
-_ARROW_DTYPE = re.compile(r"(?!string\[)(.*)\[pyarrow\]")
 
 
 class Results:
@@ -79,7 +77,7 @@ class Results:
         import pandas as pd  # noqa: PLC0415  # takes time to load, and not everybody uses it
 
         table = self.to_arrow()
-        frame = _pandas_frame(table, is_new=not self.run.definition.table.is_outside)
+        frame = frame_of_arrow(table)
         for name in self._rows.integers:
             frame[name] = table.column(name).to_pandas(types_mapper=lambda _: pd.Int64Dtype()).array
         return frame
@@ -130,36 +128,6 @@ class Results:
                 vectors[row + present] = values
             row += batch.num_rows
         return np.empty((len(self), 0), np.float32) if vectors is None else vectors
-
-
-def _pandas_frame(table: pa.Table, *, is_new: bool) -> Any:
-    """The frame with the dtypes that pandas wrote down, also those that it does not read again.
-
-    Some of Arrow's own (https://github.com/pandas-dev/pandas/issues/53011); and in a frame that
-    `is_new`, objects, which newer pandas takes for its own kind of text.
-    """
-    import pandas as pd  # noqa: PLC0415  # as above
-
-    metadata = dict(table.schema.metadata or {})
-    content = jsonl.loads(metadata.get(b"pandas", b"{}"))
-    columns = [c for c in content.get("columns", ()) if c["name"] in table.column_names]
-    of_arrow = [column for column in columns if _ARROW_DTYPE.fullmatch(column["numpy_type"])]
-    objects = [column["name"] for column in columns if _is_object(column)] if is_new else []
-    for column in of_arrow:
-        column["numpy_type"] = "object"
-    plain = table.replace_schema_metadata({**metadata, b"pandas": jsonl.dumps(content)})
-    frame = (plain if of_arrow else table).to_pandas()
-    for column in of_arrow:
-        frame[column["name"]] = pd.arrays.ArrowExtensionArray(table.column(column["name"]))
-    for name in objects:
-        if frame[name].dtype != object:
-            frame[name] = pd.Series(table.column(name).to_pylist(), frame.index, object)
-    return frame
-
-
-def _is_object(column: Mapping[str, Any]) -> bool:
-    """Whether a column of texts was one of objects."""
-    return (column["numpy_type"], column["pandas_type"]) == ("object", "unicode")
 
 
 def _matrix(column: pa.Array, rows: int) -> NDArray[np.float32]:

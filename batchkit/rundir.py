@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import socket
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ __all__ = ["Run", "Shard", "Shards", "open_run", "opened"]
 _SHARDS = "shards.json"
 _LEASE = ".lease"
 _HOLDER = "lease.json"
+_HOLDER_LOOKS = 50
+_HOLDER_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,18 +218,21 @@ def open_run(path: str | Path) -> Run:
 def _read_shards(path: Path) -> Shards:
     try:
         content = jsonl.loads(path.read_bytes())
+        shards = tuple(Shard(**shard) for shard in content["shards"])
+        return Shards(content["target"], content["rejected"], shards)
     except FileNotFoundError:
         message = f"{path.parent} is not built to the end: run the same build again"
         raise RunDirectoryError(message, path.parent) from None
-    except ValueError as error:
-        message = f"{path} is damaged: {error}"
+    except (ValueError, LookupError, TypeError) as error:
+        message = f"{path} is damaged: {error!r}"
         raise RunDirectoryError(message, path.parent) from error
-    shards = tuple(Shard(**shard) for shard in content["shards"])
-    return Shards(content["target"], content["rejected"], shards)
 
 
 def _holder(folder: Path) -> str:
-    try:
-        return jsonl.loads((folder / _HOLDER).read_bytes())["holder"]
-    except (OSError, ValueError, KeyError):
-        return "another process"
+    """Who holds the run; its first holder needs a moment to write down its name."""
+    for _ in range(_HOLDER_LOOKS):
+        try:
+            return jsonl.loads((folder / _HOLDER).read_bytes())["holder"]
+        except (OSError, ValueError, KeyError):
+            time.sleep(_HOLDER_SECONDS)
+    return "another process"

@@ -43,6 +43,9 @@ def finish_build(run: Run, tasks: Sequence[BuildTask], results: Sequence[BuildRe
                     written.sha256,
                 )
             )
+    for folder in ("requests", "rows", "outcomes"):
+        if (run.folder / folder).is_dir():
+            durable.sync_folder(run.folder / folder)
     _concatenate([task.staging / "rejected.jsonl" for task in tasks], run.folder / "rejected.jsonl")
     definition = run.definition
     target = definition.target or choose_target(shards, definition.limits)
@@ -57,7 +60,6 @@ def _move(source: Path, target: Path) -> None:
     durable.make_folder(target.parent)
     if source.exists():
         source.replace(target)
-    durable.sync_folder(target.parent)
 
 
 def _concatenate(sources: Sequence[Path], target: Path) -> None:

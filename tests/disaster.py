@@ -6,19 +6,24 @@ import os
 import resource
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from batchkit.durable import create_once, write_whole
+import batchkit as bk
+from batchkit.durable import create_once, whole_file, write_whole
+from batchkit.errors import RunHeldError
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
-from tests.driver import FORKS
+from tests.driver import FORKS, drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NOBODY = 65_534
+FULL = 28  # ENOSPC
+HELD = 16  # EBUSY
 _WRITERS = {
     "parquet": lambda rows, path: write_parquet(rows, path, may_replace=True),
     "csv": write_csv,
@@ -93,6 +98,15 @@ def write_over_and_over(path: str, name: str, times: int) -> None:
         write_whole(Path(path), (name * 20_000).encode())
 
 
+def write_slowly(path: str, ready: Any) -> None:
+    """Begin a file, say so, and end it when that is taken back."""
+    with whole_file(Path(path)) as file:
+        file.write(b"half")
+        ready.set()
+        while ready.is_set():
+            time.sleep(0.005)
+
+
 def fill_the_disk(folder: str) -> None:
     """Exit with 0 when no file can be written any more, in either way."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -104,3 +118,41 @@ def fill_the_disk(folder: str) -> None:
             continue
         os._exit(1)
     os._exit(0)
+
+
+def drive_with_small_files(table: str, target: str, service: tuple[str, str], most: int) -> None:
+    """Take a table through a run where no file may grow beyond so many bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    try:
+        drive(table, target, service)
+    except OSError:
+        os._exit(FULL)
+    os._exit(0)
+
+
+def drive_or_be_told(table: str, target: str, service: tuple[str, str]) -> None:
+    """Exit with HELD when another driver holds the run, and is named."""
+    try:
+        drive(table, target, service)
+    except RunHeldError as error:
+        os._exit(HELD if " pid " in error.holder else 1)
+    os._exit(0)
+
+
+class DyingEngine:
+    """An engine that kills its process when it has run so many tasks."""
+
+    def __init__(self, tasks: int) -> None:
+        self._left = tasks
+
+    def map(self, function: Any, tasks: Any) -> Any:
+        for task in tasks:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+            yield function(task)
+
+
+def collect_and_die(folder: str, tasks: int) -> None:
+    """Collect a run, and be killed after some of its response files."""
+    bk.collect(folder, engine=DyingEngine(tasks))

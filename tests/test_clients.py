@@ -152,6 +152,9 @@ def test_https_and_this_machine_are_spoken_to(url: str) -> None:
         "generativelanguage.googleapis.com",
         "https://",
         "//localhost",
+        "http://[",
+        "http://127.0.0.1:99999",
+        "https://gemini.example:port",
     ],
 )
 def test_a_key_does_not_travel_in_the_clear(url: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 import batchkit as bk
 from batchkit import durable, jsonl
 from batchkit.errors import (
+    AccountChangedError,
     AmbiguousJobError,
     InvalidRequestError,
     NotAuthorisedError,
@@ -16,7 +17,7 @@ from batchkit.errors import (
     RateLimitedError,
 )
 from batchkit.events import Event, Said
-from tests.google import UPLOAD_SECRET, google, refusal, unanswered
+from tests.google import UPLOAD_SECRET, answered_lines, google, refusal, unanswered
 from tests.scripted import API_KEY
 from tests.scripted import Said as Reply
 
@@ -114,7 +115,7 @@ def test_several_jobs_of_one_name_are_refused_until_one_is_left(tmp_path: Path) 
     with google() as service:
         one, other = (service.add_job(display_name(run)) for _ in range(2))
         intend(run, service.client(), seconds_ago=1)
-        with pytest.raises(AmbiguousJobError, match=f"2 jobs are named .*{one}, {other}"):
+        with pytest.raises(AmbiguousJobError, match=rf"2 jobs are named .*{one}, {other}"):
             bk.submit(run, client=service.client())
         assert service.asked("POST") == []
         assert facts(run) == ["intent"]
@@ -272,3 +273,30 @@ def test_a_key_that_the_service_repeats_is_not_written_down(tmp_path: Path) -> N
         with pytest.raises(InvalidRequestError, match="has expired") as caught:
             bk.submit(run, client=client)
     assert key not in everything_said(run, [], caught.value)
+
+
+def test_another_account_is_refused_while_an_intent_is_open_and_welcome_afterwards(
+    tmp_path: Path,
+) -> None:
+    run = built(tmp_path / "run")
+    with google() as service:
+        intend(run, service.client(), seconds_ago=100_000)
+        other = bk.Gemini("another-key", base_url=service.server.url)
+        with pytest.raises(AccountChangedError, match=r"shard 00000 .* with another API key"):
+            bk.submit(run, client=other)
+        assert service.server.asked == []
+        bk.submit(run, client=service.client())
+        service.end("batches/j0", output=answered_lines(["k0"]))
+        bk.wait(run, client=service.client())
+        assert bk.submit(run, client=other).is_complete
+        assert bk.collect(run, client=other).tally()["ok"] == 1
+
+
+def test_the_same_key_at_another_address_is_another_account(tmp_path: Path) -> None:
+    run = built(tmp_path / "run")
+    with google() as service:
+        bk.submit(run, client=service.client())
+        port = service.server.url.rpartition(":")[2]
+        other = bk.Gemini(API_KEY, base_url=f"http://localhost:{port}")
+        with pytest.raises(AccountChangedError):
+            bk.wait(run, client=other)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batchkit import durable
-from tests.disaster import create_many, exit_code, fill_the_disk, write_over_and_over
+from tests.disaster import (
+    create_many,
+    exit_code,
+    fill_the_disk,
+    write_over_and_over,
+    write_slowly,
+)
 from tests.driver import FORKS
 
 if TYPE_CHECKING:
@@ -71,7 +77,7 @@ def test_a_file_that_exists_is_not_created_again(tmp_path: Path) -> None:
 
 
 def test_of_several_who_create_a_file_at_once_one_succeeds(tmp_path: Path) -> None:
-    count = 40
+    count = 15
     who = [FORKS.Process(target=create_many, args=(str(tmp_path), name, count)) for name in "abcd"]
     for process in who:
         process.start()
@@ -122,6 +128,28 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path: Path) -> N
     assert all(path.exists() for path in keep)
     assert not any(os.path.lexists(path) for path in gone)
     assert outside.is_dir()
+
+
+def test_what_another_process_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    with durable.whole_file(tmp_path / "own") as file:
+        file.write(b"half")
+        durable.sweep(tmp_path)
+    ready = FORKS.Event()
+    writer = FORKS.Process(target=write_slowly, args=(str(tmp_path / "theirs"), ready))
+    writer.start()
+    assert ready.wait(30)
+    durable.sweep(tmp_path)
+    ready.clear()
+    writer.join(30)
+    assert writer.exitcode == 0
+    assert names(tmp_path) == ["own", "theirs"]
+
+
+def test_what_a_process_of_the_same_number_left_is_swept(tmp_path: Path) -> None:
+    left = tmp_path / f".file.{os.getpid()}-00000000-00000000.tmp"
+    left.touch()
+    durable.sweep(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_a_full_disk_is_an_error_and_no_file(tmp_path: Path) -> None:

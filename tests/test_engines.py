@@ -82,9 +82,9 @@ class AtOnce:
 def test_tasks_may_run_anywhere_in_any_order_and_more_than_once(
     tmp_path: Path, service: Service, engine: Any
 ) -> None:
-    texts = [None if i % 9 == 0 else f"row {i}" for i in range(60)]
-    table = pa.table({"id": range(60), "text": pa.array(texts)})
-    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=20)
+    texts = [None if i % 9 == 0 else f"row {i}" for i in range(30)]
+    table = pa.table({"id": range(30), "text": pa.array(texts)})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=10)
     results: list[pa.Table] = []
     for name, way in (("here", "local"), ("there", engine)):
         found = bk.run(
@@ -97,10 +97,10 @@ def test_tasks_may_run_anywhere_in_any_order_and_more_than_once(
             engine=way,
         )
         results.append(found.to_arrow())
-        assert found.run.shards.rejected == 7
-        assert (found.run.folder / "rejected.jsonl").read_bytes().count(b"\n") == 7
+        assert found.run.shards.rejected == 4
+        assert (found.run.folder / "rejected.jsonl").read_bytes().count(b"\n") == 4
     assert results[0].equals(results[1])
-    assert results[0].column("status").to_pylist().count("ok") == 53
+    assert results[0].column("status").to_pylist().count("ok") == 26
     assert set(service.paid().values()) == {2}  # once for each of the two runs
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -85,6 +88,45 @@ def test_what_happens_is_told_as_it_happens(tmp_path: Path, service: Service) ->
     assert Built(3, 3, tmp_path / "run") in told
     assert Sent(1, 1) in told
     assert kinds.index(Built) < kinds.index(Sent) < kinds.index(Polled) < kinds.index(Collected)
+
+
+# Three processes that share nothing but the name of a directory.
+BUILD = """
+import sys, pandas as pd, batchkit as bk
+index = pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)], names=["shop", "number"])
+frame = pd.DataFrame({"text": ["x", None, "z"], "price": [1.5, float("nan"), 3.0]}, index=index)
+frame["at"] = pd.to_datetime(["2026-01-01", "2026-01-02", None]).tz_localize("Europe/Berlin")
+frame["kind"] = pd.Categorical(["u", "v", "u"], categories=["v", "u"], ordered=True)
+frame.to_pickle(sys.argv[2])
+spec = bk.generate("gemini-3.8-flash", "Say {text??nothing}")
+bk.build(frame, spec, key=["shop", "number"], into=sys.argv[1], limits={"max_rows": 2})
+"""
+SUBMIT = "import sys, batchkit as bk; assert bk.submit(sys.argv[1]).is_complete"
+COLLECT = """
+import sys, batchkit as bk
+bk.wait(sys.argv[1], poll_seconds=0.05)
+bk.collect(sys.argv[1]).to_pandas().to_pickle(sys.argv[2])
+"""
+
+
+def test_built_submitted_and_collected_in_three_processes_from_a_frame_that_is_gone(
+    tmp_path: Path, service: Service
+) -> None:
+    before, after = tmp_path / "before.pickle", tmp_path / "after.pickle"
+    for name, code, pickle in (("b", BUILD, before), ("s", SUBMIT, before), ("c", COLLECT, after)):
+        where = tmp_path / name  # each is somewhere else
+        where.mkdir()
+        subprocess.run(  # noqa: S603  # our own interpreter
+            [sys.executable, "-c", code, str(tmp_path / "run"), str(pickle)],
+            env={**os.environ, **service.emulator.environment},
+            cwd=where,
+            check=True,
+            timeout=120,
+        )
+    frame, result = pd.read_pickle(before), pd.read_pickle(after)  # noqa: S301  # written above
+    pd.testing.assert_frame_equal(result[list(frame.columns)], frame)
+    assert result["response"].tolist() == ["Echo: Say x", "Echo: Say nothing", "Echo: Say z"]
+    assert service.paid() == {'["a",1]': 1, '["a",2]': 1, '["b",1]': 1}
 
 
 def test_two_runs_can_go_on_side_by_side(tmp_path: Path, service: Service) -> None:

@@ -1,9 +1,14 @@
-"""A driver killed anywhere is followed by one that finishes: no row lost, none paid for twice."""
+"""A driver killed anywhere is followed by one that finishes: no row lost, none paid for twice.
+
+So is one that meets a full disk.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,9 +17,11 @@ import pytest
 
 import batchkit as bk
 from batchkit.emulator import Emulator, serve
+from tests.disaster import FULL, HELD, drive_or_be_told, drive_with_small_files, exit_code
 from tests.driver import FORKS, drive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
@@ -105,3 +112,71 @@ def test_killed_before_the_reply_to_any_effect(
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         finish(emulator, table, target)
+
+
+@pytest.mark.parametrize("target", ["inline", "file"])
+def test_of_two_drivers_at_once_one_is_told_of_the_other_and_nothing_is_paid_twice(
+    table: Path, target: str
+) -> None:
+    with serve(job_seconds=0.2) as emulator:
+        arguments = (str(table), target, (emulator.url, emulator.api_key))
+        both = [FORKS.Process(target=drive_or_be_told, args=arguments) for _ in range(2)]
+        for process in both:
+            process.start()
+        for process in both:
+            process.join(60)
+        assert {process.exitcode for process in both} <= {0, HELD}
+        assert set(emulator.stats()["requests"].values()) <= {1}
+        finish(emulator, table, target)
+
+
+# From no room for anything to room for all but the result.
+@pytest.mark.parametrize("target", ["inline", "file"])
+def test_a_disk_that_is_full_at_any_file(tmp_path: Path, target: str) -> None:
+    path = tmp_path / "table.parquet"
+    texts = [os.urandom(200).hex() for _ in range(ROWS)]
+    pd.DataFrame({"id": [f"k{i}" for i in range(ROWS)], "text": texts}).to_parquet(path)
+    with serve() as emulator:
+        service = (emulator.url, emulator.api_key)
+        codes = [
+            exit_code(drive_with_small_files, str(path), target, service, most)
+            for most in (100, 1_000, 2_000, 4_000, 6_000, 8_000, 12_000, 16_000)
+        ]
+        assert set(codes) <= {0, FULL}
+        assert codes.count(FULL) >= 4
+        finish(emulator, path, target)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:  # noqa: S603
+        pytest.skip("needs the right to mount a disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)  # noqa: S603, S607
+
+
+@pytest.mark.parametrize("effect", ["batch.created", "upload.received", "batch.processed"])
+def test_a_disk_that_is_full_before_the_fact_can_be_written(small_disk: Path, effect: str) -> None:
+    table = small_disk / "table.parquet"
+    frame = pd.DataFrame({"id": [f"k{i}" for i in range(ROWS)], "text": "hello"})
+    frame.to_parquet(table)
+    filler = small_disk / "filler"
+    effects: list[str] = []
+
+    def fill_at(kind: str, _: str) -> None:
+        if kind == effect and not effects:
+            effects.append(kind)
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4_096))
+
+    with serve(on_effect=fill_at) as emulator:
+        process = start(emulator, table, "file")
+        process.join(60)
+        assert process.exitcode == 1
+        assert effects == [effect]
+        filler.unlink()
+        finish(emulator, table, "file")

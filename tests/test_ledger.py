@@ -92,7 +92,9 @@ def test_attempts_are_those_with_a_folder_and_there_is_always_a_first(ledger: Le
     assert [attempt.number for attempt in ledger.attempts("00000")] == [1, 2]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"at":1}', '{"kind":"guess","at":1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"at":1}', '{"kind":"guess","at":1}', '{"kind":"created","at":1}']
+)
 def test_a_damaged_fact_is_an_error_that_names_the_file(
     ledger: Ledger, tmp_path: Path, content: str
 ) -> None:

@@ -44,8 +44,8 @@ def hostile_frame() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "text": texts,
-            "big": pd.Series([2**63 - 1, -(2**63), *range(count - 2)], dtype="int64"),
-            "unsigned": pd.Series([2**64 - 1, *range(count - 1)], dtype="uint64"),
+            "big": np.array([2**63 - 1, -(2**63), *range(count - 2)], np.int64),
+            "unsigned": np.array([2**64 - 1, *range(count - 1)], np.uint64),
             "maybe": pd.array([1, None, *range(count - 2)], dtype="Int64"),
             "share": [0.1, float("nan"), float("inf"), -0.0, 1e-300, 5e-324, 1.5, 2.5, 3.5, 4.5],
             "price": [Decimal(f"{i}.10") for i in range(count)],
@@ -72,6 +72,22 @@ def test_a_hostile_frame_comes_back_exactly_with_its_index_and_dtypes(
     # Arrow, not we, turns lists into arrays; everything else is compared as it is.
     back["tags"] = [list(tags) for tags in back["tags"]]
     pd.testing.assert_frame_equal(back, frame)
+
+
+def test_a_hostile_frame_can_be_written_in_every_way(tmp_path: Path, service: Service) -> None:
+    frame = hostile_frame()
+    results = bk.run(frame, SPEC, key="id", into=tmp_path / "run", client=service.client)
+    whole = results.to_arrow()
+    written = pq.read_table(results.to_parquet(tmp_path / "out.parquet"))
+    pd.testing.assert_frame_equal(written.to_pandas(), whole.to_pandas())
+    assert results.to_polars().height == len(frame)
+    lines = results.to_jsonl(tmp_path / "out.jsonl").read_bytes().split(b"\n")[:-1]
+    assert [jsonl.loads(line)["text"] for line in lines] == whole.column("text").to_pylist()
+    with results.to_csv(tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(line.replace("\0", "") for line in file))
+    assert [int(row["big"]) for row in rows] == frame["big"].tolist()
+    assert [row["raw"] for row in rows] == ["AP8="] * len(frame)
+    assert duckdb.sql("select sum(length(text)) from results").fetchall()[0][0] > 0
 
 
 def test_the_requests_hold_the_texts_exactly(tmp_path: Path, service: Service) -> None:

@@ -49,9 +49,15 @@ def test_what_is_no_run_is_refused(tmp_path: Path, content: str | None, said: st
         bk.open_run(tmp_path)
 
 
-def test_a_damaged_list_of_shards_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    ["[", "[]", "{}", '{"target": "file", "rejected": 0, "shards": [{"name": "00000"}]}'],
+)
+def test_a_damaged_list_of_shards_is_an_error_that_names_the_file(
+    tmp_path: Path, content: str
+) -> None:
     run = bk.build([{"text": "x"}], SPEC, into=tmp_path / "run")
-    (run.folder / "shards.json").write_text("[")
+    (run.folder / "shards.json").write_text(content)
     with pytest.raises(RunDirectoryError, match=r"shards\.json is damaged"):
         _ = bk.open_run(run.folder).shards
 

@@ -30,7 +30,21 @@ Try it without an account:
 """
 
 
+class _Words(click.Group):
+    """Commands whose words are text: a byte that is none could not be written down or sent."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for word in args:
+            try:
+                word.encode()
+            except UnicodeEncodeError:
+                message = f"{word!r} is not UTF-8 text; a file of that name needs another one"
+                raise click.UsageError(message, ctx) from None
+        return super().parse_args(ctx, args)
+
+
 @click.group(
+    cls=_Words,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

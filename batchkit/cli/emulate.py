@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["emulate", "emulated"]
 
-_LOCK = ".lock"
-
 
 @click.command(
     epilog=examples("""\
@@ -85,37 +83,20 @@ def emulated(
     """
     from batchkit import emulator  # noqa: PLC0415  # only two commands need it
 
-    with contextlib.ExitStack() as held:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(_held(folder))
-        try:
-            serving = emulator.serve(
-                port, folder=folder, seed=seed, pending_seconds=seconds[0], job_seconds=seconds[1]
-            )
-        except sqlite3.Error as error:
-            message = f"{folder} holds no state that this emulator can read ({error}): remove it"
-            raise click.ClickException(message) from error
-        except OSError as error:
-            if error.filename is not None or not port:
-                raise
-            message = f"port {port}: {error.strerror}; --port 0 picks a free one"
-            raise click.ClickException(message) from error
-        yield held.enter_context(serving)
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Generator[None]:
-    """Keep a second emulator away: it would sweep up what the first is at."""
-    import filelock  # noqa: PLC0415  # takes time to load
-
-    lock = filelock.FileLock(folder / _LOCK)
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        message = f"another emulator uses {folder}: wait for it, or use another folder"
-        raise click.ClickException(message) from None
-    try:
-        yield
-    finally:
-        lock.release()
+        serving = emulator.serve(
+            port, folder=folder, seed=seed, pending_seconds=seconds[0], job_seconds=seconds[1]
+        )
+    except sqlite3.Error as error:
+        message = f"{folder} holds no state that this emulator can read ({error}): remove it"
+        raise click.ClickException(message) from error
+    except BlockingIOError as error:
+        message = f"{error}: wait for it, or use another folder"
+        raise click.ClickException(message) from error
+    except OSError as error:
+        if error.filename is not None or not port:
+            raise
+        message = f"port {port}: {error.strerror}; --port 0 picks a free one"
+        raise click.ClickException(message) from error
+    with serving:
+        yield serving

@@ -75,17 +75,17 @@ def _columns(name: str, help_text: str) -> Callable[..., Any]:
     return click.option(name, multiple=True, metavar="COLUMN", help=f"{help_text} May be repeated.")
 
 
-target_option = click.option(
+target_option: Callable[..., Any] = click.option(
     "--target", type=click.Choice(["inline", "file"]), help="How requests travel; chosen if absent."
 )
-poll_option = click.option(
+poll_option: Callable[..., Any] = click.option(
     "--poll-seconds",
     type=_Seconds(min=0, min_open=True),
     default=30.0,
     show_default=True,
     help="Longest time between looks.",
 )
-settle_option = click.option(
+settle_option: Callable[..., Any] = click.option(
     "--settle-seconds",
     type=SECONDS,
     default=60.0,

@@ -14,7 +14,8 @@ from batchkit.cli.options import Place
 from batchkit.cli.outcome import code_for, finish, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     import batchkit as bk
 
@@ -22,7 +23,7 @@ __all__ = ["check_output", "print_file", "tell", "tell_results", "to_option"]
 
 _ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
-to_option = click.option(
+to_option: Callable[..., Any] = click.option(
     "--to",
     type=Place(),
     metavar="PATH",

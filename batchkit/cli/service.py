@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["files", "jobs"]
 
+_PATIENCE_SECONDS = 20.0
+
 _most = click.option(
     "--most",
     type=click.IntRange(min=1),
@@ -55,6 +57,11 @@ _FILE_FIELDS = {
 }
 
 
+def _client() -> bk.Gemini:
+    """The environment's account; who looks on does not want to wait two minutes for an error."""
+    return bk.Gemini(retries=bk.Retries(total_seconds=_PATIENCE_SECONDS))
+
+
 @click.group()
 def jobs() -> None:
     """Jobs of the account: list, get, cancel, delete, responses."""
@@ -66,7 +73,7 @@ def jobs() -> None:
 def list_jobs(*, most: int, as_json: bool) -> None:
     """List jobs, newest first as far as the service keeps to that."""
     said = _job_json if as_json else _job_row
-    _print(map(said, islice(bk.Batches().list_all(), most)), as_json=as_json)
+    _print(map(said, islice(_client().batches.list_all(), most)), as_json=as_json)
 
 
 @jobs.command("get", epilog=examples("batchkit jobs get batches/abc123", **_JOB_FIELDS))
@@ -74,7 +81,7 @@ def list_jobs(*, most: int, as_json: bool) -> None:
 @json_option
 def get_job(*, name: str, as_json: bool) -> None:
     """Show one job; exit code 4 while it runs, 3 when it ended badly."""
-    job = bk.Batches().get(name)
+    job = _client().batches.get(name)
     tell(_job_json(job) if as_json else _job_row(job), as_json=as_json)
     if not job.is_complete:
         finish(ExitCode.NOT_DONE)
@@ -86,7 +93,7 @@ def get_job(*, name: str, as_json: bool) -> None:
 @_job_name
 def cancel_job(*, name: str) -> None:
     """Ask for a job to stop; what is processed is paid for."""
-    bk.Batches().cancel(name)
+    _client().batches.cancel(name)
     click.echo(f"asked {name} to stop")
 
 
@@ -94,7 +101,7 @@ def cancel_job(*, name: str) -> None:
 @_job_name
 def delete_job(*, name: str) -> None:
     """Delete a job; one that runs is stopped."""
-    bk.Batches().delete(name)
+    _client().batches.delete(name)
     click.echo(f"deleted {name}")
 
 
@@ -109,7 +116,7 @@ def job_responses(*, name: str) -> None:
     Exit code 4 while it runs. The fields are key, status, response or embedding, error_code and
     error_message; those that a response lacks are left out.
     """
-    for response in bk.Batches().get_responses(name):
+    for response in _client().batches.get_responses(name):
         said = {
             "key": response.key,
             "status": response.status,
@@ -132,7 +139,7 @@ def files() -> None:
 def list_files(*, most: int, as_json: bool) -> None:
     """List uploaded files and job outputs; they live 48 hours."""
     said = _file_json if as_json else _file_row
-    _print(map(said, islice(bk.Files().list_all(), most)), as_json=as_json)
+    _print(map(said, islice(_client().files.list_all(), most)), as_json=as_json)
 
 
 @files.command("get", epilog=examples("batchkit files get files/abc123", **_FILE_FIELDS))
@@ -140,7 +147,7 @@ def list_files(*, most: int, as_json: bool) -> None:
 @json_option
 def get_file(*, name: str, as_json: bool) -> None:
     """Show one uploaded file."""
-    _tell_file(bk.Files().get(name), as_json=as_json)
+    _tell_file(_client().files.get(name), as_json=as_json)
 
 
 @files.command(
@@ -153,7 +160,7 @@ def get_file(*, name: str, as_json: bool) -> None:
 def upload_file(*, path: str, display_name: str | None, as_json: bool) -> None:
     """Upload a file in chunks; a cut connection is taken up again."""
     with _transfer(path, is_upload=True) as progress:
-        file = bk.Files().upload(path, display_name=display_name, on_progress=progress)
+        file = _client().files.upload(path, display_name=display_name, on_progress=progress)
     _tell_file(file, as_json=as_json)
 
 
@@ -173,7 +180,7 @@ def download_file(*, name: str, to: str) -> None:
     with tempfile.TemporaryDirectory(prefix="batchkit-") as folder:
         path = Path(folder) / "file" if to == "-" else Path(to)
         with _transfer(name, is_upload=False) as progress:
-            bk.Files().download(name, path, on_progress=progress)
+            _client().files.download(name, path, on_progress=progress)
         if to == "-":
             print_file(path)
         else:
@@ -184,7 +191,7 @@ def download_file(*, name: str, to: str) -> None:
 @_file_name
 def delete_file(*, name: str) -> None:
     """Delete a file."""
-    bk.Files().delete(name)
+    _client().files.delete(name)
     click.echo(f"deleted {name}")
 
 

@@ -77,6 +77,7 @@ class Board:
     transfers: dict[str, Transferred] = field(default_factory=dict[str, Transferred])
     jobs: dict[str, _Job] = field(default_factory=dict[str, _Job])
     began_waiting: float | None = None
+    last_looked: float = 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -98,7 +99,8 @@ class Board:
                 if event.total is not None and event.bytes >= event.total:
                     del self.transfers[event.shard]
             case Polled():
-                self.began_waiting = self.began_waiting or time.monotonic()
+                self.last_looked = time.monotonic()
+                self.began_waiting = self.began_waiting or self.last_looked
                 self.jobs[event.shard] = _Job.seen(event, self.jobs.get(event.shard))
             case Said():
                 pass  # a line of its own, above the board
@@ -126,7 +128,7 @@ class Board:
         """
         least, most = _BAR_WIDTHS
         bar_width = min(most, max(least, (width - _NAME_WIDTH - _TEXT_WIDTH - 2) // 2))
-        room = width - _NAME_WIDTH - bar_width - 2
+        room = width - _NAME_WIDTH - bar_width - 3  # two gaps; old versions of rich pad the end
         above, below = self._steps_before(), self._steps_after(room, is_final=is_final)
         jobs = self._running(max(1, height - len(above) - len(below)))
         table = Table.grid(padding=(0, 1))
@@ -183,12 +185,15 @@ class Board:
         ended = f"{self._ended:,}/{known:,} jobs ended"
         if is_final or self.began_waiting is None:
             return _Line("wait", done, total, f"{requests}, {ended}")
-        elapsed = time.monotonic() - self.began_waiting
+        now = time.monotonic()
+        elapsed = now - self.began_waiting
         if self._ended == known:
             return _Line("wait", done, total, f"{requests}, {ended} in {_clock(elapsed)}")
+        said = ended
         since = done - sum(job.done_at_first for job in jobs)
-        left = elapsed * (total - done) / since if since else None
-        said = ended if left is None else f"{ended}, about {_clock(left)} left"
+        if since:
+            left = (self.last_looked - self.began_waiting) * (total - done) / since
+            said += f", about {_clock(max(0.0, left - (now - self.last_looked)))} left"
         texts = (f"{requests}, {said}, {_clock(elapsed)} so far", f"{requests}, {said}", said)
         return _Line("wait", done, total, next((t for t in texts if len(t) <= room), said))
 

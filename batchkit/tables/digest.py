@@ -129,8 +129,17 @@ def _plain(values: pa.Array) -> pa.Array:
     if isinstance(values, pa.RunEndEncodedArray):
         return _plain(pc.run_end_decode(values))
     if pa.types.is_string_view(values.type):
-        return values.cast(pa.large_string())
-    return values.cast(pa.large_binary()) if pa.types.is_binary_view(values.type) else values
+        return _without_views(values, pa.large_string())
+    if pa.types.is_binary_view(values.type):
+        return _without_views(values, pa.large_binary())
+    return values
+
+
+def _without_views(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    try:
+        return values.cast(kind)
+    except pa.ArrowNotImplementedError:  # before pyarrow 18
+        return pa.array(values.to_pylist(), kind)
 
 
 def _present(values: pa.Array) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -13,6 +14,7 @@ from pyarrow import ipc
 
 from batchkit.errors import CapabilityError, TableError
 from batchkit.tables.csv import csv_table
+from batchkit.tables.frame import arrow_of_frame, is_frame
 from batchkit.tables.json_lines import json_lines_table, rows_table
 from batchkit.tables.labels import check_labels
 from batchkit.tables.parquet import parquet_table
@@ -59,8 +61,13 @@ def open_table(table: TableLike, text_columns: Collection[str] = ()) -> TableStr
 
 def _check_kept(field: pa.Field, description: str) -> None:
     """Raise TableError for a type that cannot be written down and read again."""
+    schema = pa.schema([field])
     try:
-        ipc.read_schema(pa.schema([field]).serialize())
+        ipc.read_schema(schema.serialize())
+        with io.BytesIO() as file:
+            with ipc.new_file(file, schema) as writer:
+                writer.write_batch(pa.record_batch([pa.nulls(1, field.type)], schema=schema))
+            ipc.open_file(file).get_batch(0)
     except (TypeError, ValueError, pa.ArrowException) as error:
         message = (
             f"column {field.name!r} of the {description} is of a type that cannot be kept "
@@ -123,24 +130,24 @@ def _hidden(path: Path) -> bool:
 
 def _open_arrow(table: Any) -> TableStream:
     kind = f"{type(table).__module__.partition('.')[0]} {type(table).__name__}"
+    if is_frame(table):
+        reader = arrow_of_frame(table).to_reader()
+        return TableStream(kind, reader.schema, iter(reader))
     if not isinstance(table, pa.Table | pa.RecordBatch):  # whose `columns` are their data
         check_labels(getattr(table, "columns", ()), kind)
+        _check_objects(table, kind)
     try:
         reader = pa.RecordBatchReader.from_stream(table)
     except (ValueError, TypeError, pa.ArrowException) as error:
-        raise _unconvertible(table, kind, error) from error
+        message = f"the {kind} cannot become Arrow: {error}"
+        raise TableError(message) from error
     return TableStream(kind, reader.schema, iter(reader))
 
 
-def _unconvertible(table: Any, kind: str, error: Exception) -> TableError:
-    """Name the column of a DataFrame that Arrow cannot take."""
-    for name in getattr(table, "columns", ()):
-        try:
-            pa.array(table[name], from_pandas=True)
-        except (ValueError, TypeError, pa.ArrowException) as reason:
-            message = (
-                f"column {name!r} of the {kind} cannot become Arrow: {reason}; "
-                f"give it one type, e.g. df[{name!r}].astype(str)"
-            )
-            return TableError(message, column=str(name))
-    return TableError(f"the {kind} cannot become Arrow: {error}")
+def _check_objects(table: Any, kind: str) -> None:
+    """Raise TableError for Python objects in Polars, which would go as their addresses."""
+    dtypes = zip(getattr(table, "columns", ()), getattr(table, "dtypes", ()), strict=False)
+    name = next((name for name, dtype in dtypes if str(dtype) == "Object"), None)
+    if name is not None:
+        message = f"column {name!r} of the {kind} holds Python objects: give it one type, e.g. text"
+        raise TableError(message, column=name)

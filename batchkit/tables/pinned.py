@@ -24,6 +24,7 @@ Partition: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
 _BATCH_ROWS = 16_384
 _BATCH_BYTES = 32_000_000
+_BUFFER_BYTES = 1_048_576
 _PARQUET_RATIO = 4  # bytes in memory for one byte of Parquet
 
 
@@ -222,7 +223,8 @@ def _parquet_batches(
     path: Path, groups: Sequence[int], names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     # Not mapped into memory: a file that is cut short meanwhile would kill the process.
-    with pq.ParquetFile(path) as file:
+    # And page by page: a row group may be larger than the memory.
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
         columns = names or file.schema_arrow.names[:1]  # one at least, so that rows are counted
         rows = _batch_rows(file.metadata, groups)
         yield from file.iter_batches(rows, row_groups=groups, columns=columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from pyarrow import csv
 from batchkit import durable, jsonl
 from batchkit.durable import SHARED_MODE, whole_file
 from batchkit.errors import SetupError
+from batchkit.tables.portable import portable_reader
 from batchkit.tables.stream import batch_bytes
 from batchkit.text import text_column, why_no_text
 
@@ -38,6 +39,7 @@ def write_parquet(rows: pa.RecordBatchReader, path: str | Path, *, may_replace: 
     if not is_file:
         _check_free(target, may_replace=may_replace)
     durable.make_folder(target.parent, durable.SHARED_FOLDER_MODE)
+    rows = portable_reader(rows)
     try:
         if is_file:
             with whole_file(target, SHARED_MODE) as file:
@@ -63,14 +65,17 @@ def _check_free(target: Path, *, may_replace: bool) -> None:
 
 def _write_folder(rows: pa.RecordBatchReader, target: Path) -> None:
     """Write the files beside the target, and put them there when all are whole."""
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".results-", suffix=".tmp") as name:
-        whole = Path(name) / "whole"
-        whole.mkdir()
+    work = target.with_name(durable.temporary_name(target.name))
+    whole = work / "whole"
+    try:
+        whole.mkdir(parents=True)
         _write_parts(rows, whole)
         if target.exists():
-            target.rename(Path(name) / "before")
+            target.rename(work / "before")
         whole.rename(target)
         durable.sync_folder(target.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _write_parts(rows: pa.RecordBatchReader, folder: Path) -> None:

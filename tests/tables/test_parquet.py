@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,18 @@ def test_rows_with_long_texts_come_in_batches_of_a_few(tmp_path: Path) -> None:
     batches = list(pinned(path).batches(Path(), pa.schema([("text", pa.string())])))
     assert max(batch.nbytes for batch in batches) < 50_000_000
     assert sum(batch.num_rows for batch in batches) == 1_000
+
+
+def test_memory_holds_a_batch_and_not_the_row_group(tmp_path: Path) -> None:
+    texts = [os.urandom(600).hex() for _ in range(60_000)]
+    path = written(tmp_path / "rows.parquet", {"text": texts}, use_dictionary=False)
+    table = pinned(path)
+    assert len(table.files[0].group_rows) == 1
+    before = pa.total_allocated_bytes()
+    held = [
+        pa.total_allocated_bytes() - before for _ in table.batches(Path(), table.columns(["text"]))
+    ]
+    assert max(held) < 50_000_000 < path.stat().st_size
 
 
 def test_a_folder_and_a_pattern_are_their_files_in_the_order_of_names(tmp_path: Path) -> None:

@@ -23,7 +23,14 @@ class FileMetaData:
 class ParquetFile:
     metadata: FileMetaData
     schema_arrow: Schema
-    def __init__(self, source: str | Path | IO[bytes], *, memory_map: bool = ..., pre_buffer: bool = ...) -> None: ...
+    def __init__(
+        self,
+        source: str | Path | IO[bytes],
+        *,
+        memory_map: bool = ...,
+        pre_buffer: bool = ...,
+        buffer_size: int = ...,
+    ) -> None: ...
     def __enter__(self) -> ParquetFile: ...
     def __exit__(self, *args: object) -> None: ...
     def iter_batches(
