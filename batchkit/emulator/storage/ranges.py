@@ -62,8 +62,7 @@ def content_range(header: str | None) -> ContentRange:
         text = f"Failed to parse Content-Range header: {header}"
         raise invalid(text)
     first, last, total = (None if text in {None, "*"} else int(text) for text in match.groups())
-    backwards = first is not None and last is not None and last < first
-    if backwards or (last is not None and total is not None and total <= last):
+    if first is not None and last is not None and last < first:
         text = f"Invalid Content-Range header: {header}"
         raise invalid(text)
     return ContentRange(first, None if last is None else last + 1, total)

@@ -140,6 +140,12 @@ def test_a_moved_object_is_at_one_place_only(
     ]
 
 
+def test_an_object_cannot_be_moved_onto_itself(gcs: Gcs) -> None:
+    gcs.upload("a", b"text")
+    assert gcs.refused("POST", path(gcs, "moveTo", "a", "a")) == (412, "conditionNotMet")
+    assert gcs.contents("a") == b"text"
+
+
 def test_a_part_size_that_is_no_multiple_of_a_mebibyte_is_refused(gcs: Gcs) -> None:
     gcs.upload("a", b"text")
     query = {"maxBytesRewrittenPerCall": MEBIBYTE + 1}

@@ -148,6 +148,7 @@ def test_an_object_that_ends_with_its_fold_can_be_shown_beside_it(gcs: Gcs) -> N
         ("?.txt", ["a.txt"], []),
         ("d/[a-b].txt", ["d/b.txt"], []),
         ("d/[!b]*/z", ["d/e/z"], []),
+        ("d[!x]b.txt", [], []),
         ("{a,d/b}.txt", ["a.txt", "d/b.txt"], []),
     ],
 )

@@ -163,6 +163,22 @@ def test_a_condition_that_is_no_number_is_refused(gcs: Gcs) -> None:
         assert gcs.refused("GET", path) == (400, "invalid")
 
 
+def test_a_condition_that_is_left_blank_is_none(gcs: Gcs) -> None:
+    """https://github.com/fsouza/fake-gcs-server/issues/238."""
+    made = gcs.upload("a", ifGenerationMatch="")
+    assert gcs.call("GET", gcs.object("a", ifMetagenerationMatch="")) == made
+
+
+def test_a_condition_that_does_not_hold_is_told_in_googles_words(gcs: Gcs) -> None:
+    gcs.upload("a")
+    path = f"/storage/v1/b/{BUCKET}{gcs.object('a', ifGenerationMatch=1)}"
+    text = "At least one of the pre-conditions you specified did not hold."
+    entry = {"message": text, "domain": "global", "reason": "conditionNotMet"}
+    entry |= {"locationType": "header", "location": "If-Match"}
+    error = gcs.send("DELETE", path).json()["error"]
+    assert error == {"code": 412, "message": text, "errors": [entry]}
+
+
 def test_a_part_of_a_resource_can_be_asked_for(gcs: Gcs) -> None:
     gcs.send_multipart({"name": "a", "metadata": {"x": "1", "y": "2"}}, b"")
     path = gcs.object("a", fields="name,metadata/x")

@@ -44,11 +44,11 @@ def test_parts_are_what_stands_between_boundaries_however_they_arrive(
 
 
 def test_a_part_may_have_no_header_and_may_be_skipped() -> None:
-    body = b"--b\r\n\r\nfirst\r\n--b\r\n\r\nsecond\r\n--b--"
+    body = b"--b\r\n\r\nno: header\r\n\r\nfirst\r\n--b\r\n\r\nsecond\r\n--b--"
     arriving = parts("multipart/mixed; boundary=b", iter([body]))
     first = next(arriving)
     second = next(arriving)
-    assert first.headers == {}
+    assert first.headers == second.headers == {}
     assert second.read(6) == b"second"
     assert next(arriving, None) is None
 

@@ -82,7 +82,7 @@ def test_a_replaced_or_deleted_object_leaves_nothing_on_disk(emulator: Emulator,
 
 
 @pytest.mark.parametrize(
-    "name", [".", "..", "a\nb", "a\rb", "x" * 1025, ".well-known/acme-challenge/x"]
+    "name", [".", "..", "a\nb", "a\rb", "x" * 1025, "ä" * 513, ".well-known/acme-challenge/x"]
 )
 def test_a_name_no_object_can_have_is_refused(gcs: Gcs, name: str) -> None:
     assert gcs.refusal(gcs.send_media(name)) == (400, "invalid")

@@ -30,6 +30,8 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
         gcs.send("POST", "/storage/v1/b", json={"name": "another", "location": "EU"})
         session = gcs.start("resumed")
         gcs.put(session, TEXT[:QUANTUM], f"bytes 0-{QUANTUM - 1}/*")
+        upload = gcs.start_parts("parts")
+        part = gcs.put_part("parts", upload, 1, TEXT).headers["etag"]
         finished = gcs.start("finished")
         final = gcs.send("PUT", finished, data=b"x").json()
         process.kill()
@@ -51,6 +53,8 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
         again = gcs.put(finished, b"", "bytes */1").json()
         assert again["generation"] == final["generation"]
         assert again["selfLink"].startswith(gcs.url)
+        assert gcs.complete("parts", upload, (1, part)).status_code == 200
+        assert gcs.contents("parts") == TEXT
         gcs.session.close()
 
 
