@@ -7,7 +7,7 @@ import pytest
 from batchkit.request_line import check_line, other_model
 from batchkit.wire import DIALECTS, Dialect
 
-GENERATE, _, VERTEX, VERTEX_EMBED, LEGACY = DIALECTS
+GENERATE, _, VERTEX, _, VERTEX_EMBED, LEGACY = DIALECTS
 
 
 def with_parts(*parts: Any) -> dict[str, Any]:

@@ -37,9 +37,9 @@ def build(gs: GoogleCloud, address: str, folder: Path, **options: Any) -> bk.Run
     [
         ("rows.csv", b"id,text\n1,a\n2,b\n"),
         ("rows.tsv", b"id\ttext\n1\ta\n2\tb\n"),
-        ("rows.csv.gz", gzip.compress(b"id,text\n1,a\n2,b\n")),
+        ("rows.csv.gz", gzip.compress(b"id,text\n1,a\n2,b\n", mtime=0)),
         ("deep/rows.jsonl", b'{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n'),
-        ("rows.ndjson.gz", gzip.compress(b'{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n')),
+        ("rows.ndjson.gz", gzip.compress(b'{"id":1,"text":"a"}\n{"id":2,"text":"b"}\n', mtime=0)),
     ],
 )
 def test_objects_are_known_by_how_their_names_end(
