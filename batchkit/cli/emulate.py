@@ -25,10 +25,11 @@ _LOCK = ".lock"
 
 
 @click.command(
+    short_help="Serve the APIs on this machine, until Ctrl-C.",
     epilog=examples("""\
 batchkit emulate --folder /tmp/gemini
 batchkit emulate --port 0 --job-seconds 0 --pending-seconds 0
-""")
+"""),
 )
 @click.option(
     "--port",
