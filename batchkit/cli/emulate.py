@@ -24,10 +24,11 @@ __all__ = ["emulate", "emulated"]
 
 
 @click.command(
+    short_help="Serve the APIs on this machine, until Ctrl-C.",
     epilog=examples("""\
 batchkit emulate --folder /tmp/gemini
 batchkit emulate --port 0 --job-seconds 0 --pending-seconds 0
-""")
+"""),
 )
 @click.option(
     "--port",

@@ -122,7 +122,7 @@ def _draft(
             raise SetupError(message)
         return Draft.of_table(table, spec, choices, reach)
     if model is None or not isinstance(table, str | Path) or "://" in str(table):
-        message = "spec=None sends a ready request file: give its path here, and model="
+        message = "spec=None sends a ready request file: give its path, and model="
         raise SetupError(message)
     return Draft.of_requests(table, model, choices)
 
