@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from batchkit.emulator.protojson import Fault, Schema, snake_case
 
 # A schema with one field of every kind, in a message that contains itself.
+PACKAGE = "type.googleapis.com/package."
 TYPES = {
     "Node": {
         "fields": {
@@ -36,7 +37,7 @@ TYPES = {
 
 def decoded(value: Any, *, lenient: bool = False) -> tuple[Any, list[Fault]]:
     faults: list[Fault] = []
-    return Schema(TYPES, {}, lenient=lenient).decoder("Node")(value, None, faults), faults
+    return Schema(TYPES, {}, PACKAGE, lenient=lenient).decoder("Node")(value, None, faults), faults
 
 
 def read(value: Any) -> Any:
@@ -181,7 +182,7 @@ def test_every_fault_is_found_and_what_is_good_is_kept() -> None:
 def test_a_check_sees_only_messages_without_a_fault() -> None:
     seen: list[Any] = []
     checks = {"Node": lambda message, _path, _faults: seen.append(message)}
-    decode = Schema(TYPES, checks).decoder("Node")
+    decode = Schema(TYPES, checks, PACKAGE).decoder("Node")
     faults: list[Fault] = []
     decode({"childNodes": [{"small": "1"}, {"small": "x"}, {"small": 2}]}, None, faults)
     assert seen == [{"small": 1}]

@@ -30,7 +30,7 @@ def parcel(path: Path, content: bytes = LINE, *, may_exist: bool = False) -> Par
         "gemini-embedding-001" if embeds else "gemini-3.8-flash",
         "a name",
         hashlib.sha256(content).hexdigest(),
-        may_exist,
+        may_exist=may_exist,
     )
 
 
