@@ -156,6 +156,16 @@ def test_a_frame_of_every_dtype_comes_back_as_it_was(tmp_path: Path, service: Se
         assert list(map(type, back[name])) == list(map(type, frame[name]))
 
 
+def test_a_result_in_parquet_is_one_that_pandas_reads(tmp_path: Path, service: Service) -> None:
+    frame = frame_of_everything(pd.Index(["x", "y", "z"], name="id"))
+    path = run(frame, tmp_path / "run", service).to_parquet(tmp_path / "out.parquet")
+    back = pd.read_parquet(path)
+    assert back.index.tolist() == ["x", "y", "z"]
+    assert list(back.columns[: len(frame.columns)]) == list(frame.columns)
+    assert back["text"].tolist()[0] == HOSTILE
+    assert back["status"].tolist() == ["ok"] * 3
+
+
 @pytest.mark.parametrize("start", range(0, len(WITH_TEXT), 8))
 def test_each_value_reads_in_the_prompt_as_the_documentation_says(
     tmp_path: Path, service: Service, start: int
