@@ -198,13 +198,25 @@ def _json_or_text(text: str) -> Any:
         pd.Index([2**63 - 1, 0, 1], dtype="uint64", name="id"),
         pd.CategoricalIndex(["a", "b", "a"], name="kind"),
         pd.date_range("2026-01-01", periods=3, freq="D", tz=BERLIN, name="at"),
+        pd.period_range("2026-01", periods=3, freq="M", name="month"),
+        pd.timedelta_range("1h", periods=3, freq="h"),
+        pd.IntervalIndex.from_breaks([0, 1, 2, 3], name="bin"),
         pd.Index(["a", "b", "c"], name="text"),
         pd.MultiIndex.from_tuples([(1, "x"), (1, "y"), (2, "x")], names=["p", "q"]),
         pd.MultiIndex.from_tuples([(dt.date(2026, 1, 1), 1), (dt.date(2026, 1, 2), 1), (None, 2)]),
     ],
     ids=[
         *("range", "named range", "repeated", "text", "mixed objects", "dates", "unsigned"),
-        *("categories", "moments", "named as a column", "levels", "levels of objects"),
+        *(
+            "categories",
+            "moments",
+            "periods",
+            "durations",
+            "intervals",
+            "named as a column",
+            "levels",
+            "levels of objects",
+        ),
     ],
 )
 def test_the_index_comes_back_as_it_was(tmp_path: Path, service: Service, index: Any) -> None:

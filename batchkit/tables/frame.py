@@ -31,6 +31,7 @@ _PANDAS = b"pandas"
 _OURS = b"batchkit"
 _ARROW_DTYPE = re.compile(r"(?!string\[).*\[pyarrow\]")
 _SHOWN = 60
+_STORAGES = ("python", "pyarrow")  # whose null is NaN or NA; older pandas has one with NaN only
 
 
 def is_frame(table: Any) -> bool:
@@ -65,7 +66,8 @@ def arrow_of_frame(frame: Any) -> pa.Table:
             notes["arrow"].append(field)
         elif isinstance(kind := table.schema.field(field).type, pa.DictionaryType):
             _check_categories(field, said, kind.value_type)
-    notes["freq"] = getattr(frame.index, "freqstr", None)
+    if isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex):
+        notes["freq"] = frame.index.freqstr
     said = {_PANDAS: jsonl.dumps(description), _OURS: jsonl.dumps(notes)}
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **said})
 
@@ -183,7 +185,7 @@ def _own_values(name: str, column: pa.ChunkedArray, dtype: str, notes: Mapping[s
         return restored_objects(column, ObjectForm(*notes["objects"][name]))
     if name in notes.get("strings", {}):
         storage, is_nan = notes["strings"][name]
-        missing = {"na_value": math.nan} if is_nan else {}  # older pandas knows no other
+        missing = {"na_value": math.nan} if is_nan and storage in _STORAGES else {}
         return pd.StringDtype(storage, **missing).__from_arrow__(column)
     is_arrow = name in notes.get("arrow", ()) or _ARROW_DTYPE.fullmatch(dtype)
     if is_arrow or _is_off_calendar(column):
@@ -230,6 +232,6 @@ def _with_own(frame: Any, own: Mapping[str, Any], index: Sequence[Any], freq: st
             frame.index = pd.Index(arrays[0], name=names[0], dtype=arrays[0].dtype)
         else:
             frame.index = pd.MultiIndex.from_arrays(arrays, names=names)
-    if freq is not None and hasattr(frame.index, "freq"):
+    if freq is not None:
         frame.index.freq = freq
     return frame
