@@ -156,6 +156,16 @@ def test_a_frame_of_every_dtype_comes_back_as_it_was(tmp_path: Path, service: Se
         assert list(map(type, back[name])) == list(map(type, frame[name]))
 
 
+def test_a_result_in_parquet_is_one_that_pandas_reads(tmp_path: Path, service: Service) -> None:
+    frame = frame_of_everything(pd.Index(["x", "y", "z"], name="id"))
+    path = run(frame, tmp_path / "run", service).to_parquet(tmp_path / "out.parquet")
+    back = pd.read_parquet(path)
+    assert back.index.tolist() == ["x", "y", "z"]
+    assert list(back.columns[: len(frame.columns)]) == list(frame.columns)
+    assert back["text"].tolist()[0] == HOSTILE
+    assert back["status"].tolist() == ["ok"] * 3
+
+
 @pytest.mark.parametrize("start", range(0, len(WITH_TEXT), 8))
 def test_each_value_reads_in_the_prompt_as_the_documentation_says(
     tmp_path: Path, service: Service, start: int
@@ -188,13 +198,25 @@ def _json_or_text(text: str) -> Any:
         pd.Index([2**63 - 1, 0, 1], dtype="uint64", name="id"),
         pd.CategoricalIndex(["a", "b", "a"], name="kind"),
         pd.date_range("2026-01-01", periods=3, freq="D", tz=BERLIN, name="at"),
+        pd.period_range("2026-01", periods=3, freq="M", name="month"),
+        pd.timedelta_range("1h", periods=3, freq="h"),
+        pd.IntervalIndex.from_breaks([0, 1, 2, 3], name="bin"),
         pd.Index(["a", "b", "c"], name="text"),
         pd.MultiIndex.from_tuples([(1, "x"), (1, "y"), (2, "x")], names=["p", "q"]),
         pd.MultiIndex.from_tuples([(dt.date(2026, 1, 1), 1), (dt.date(2026, 1, 2), 1), (None, 2)]),
     ],
     ids=[
         *("range", "named range", "repeated", "text", "mixed objects", "dates", "unsigned"),
-        *("categories", "moments", "named as a column", "levels", "levels of objects"),
+        *(
+            "categories",
+            "moments",
+            "periods",
+            "durations",
+            "intervals",
+            "named as a column",
+            "levels",
+            "levels of objects",
+        ),
     ],
 )
 def test_the_index_comes_back_as_it_was(tmp_path: Path, service: Service, index: Any) -> None:

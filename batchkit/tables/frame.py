@@ -31,6 +31,7 @@ _PANDAS = b"pandas"
 _OURS = b"batchkit"
 _ARROW_DTYPE = re.compile(r"(?!string\[).*\[pyarrow\]")
 _SHOWN = 60
+_STORAGES = ("python", "pyarrow")  # whose null is NaN or NA; older pandas has one with NaN only
 
 
 def is_frame(table: Any) -> bool:
@@ -52,9 +53,9 @@ def arrow_of_frame(frame: Any) -> pa.Table:
         table = pa.Table.from_pandas(frame)
     except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
         raise _unconvertible(frame, error) from error
-    index = (table.schema.pandas_metadata or {})["index_columns"]
+    description = _readable(table.schema.pandas_metadata or {})
     notes: dict[str, Any] = {"objects": {}, "strings": {}, "arrow": []}
-    for field, said, values in _values(frame, index):
+    for field, said, values in _values(frame, description["index_columns"]):
         dtype = values.dtype
         if dtype == np.dtype(object):
             form = _form(field, said, values, table.column(field))
@@ -65,10 +66,23 @@ def arrow_of_frame(frame: Any) -> pa.Table:
             notes["arrow"].append(field)
         elif isinstance(kind := table.schema.field(field).type, pa.DictionaryType):
             _check_categories(field, said, kind.value_type)
-    notes["freq"] = getattr(frame.index, "freqstr", None)
-    return table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), _OURS: jsonl.dumps(notes)}
-    )
+    if isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex):
+        notes["freq"] = frame.index.freqstr
+    said = {_PANDAS: jsonl.dumps(description), _OURS: jsonl.dumps(notes)}
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **said})
+
+
+def _readable(description: dict[str, Any]) -> dict[str, Any]:
+    """What pandas says of a frame, without what pandas itself cannot read again."""
+    for label in description.get("column_indexes", ()):
+        if label["numpy_type"] not in {"object", "str"}:  # texts they are, and ours come to them
+            label.update(pandas_type="unicode", numpy_type="object", metadata=None)
+    for column in description.get("columns", ()):
+        try:
+            _pandas().api.types.pandas_dtype(column["numpy_type"])
+        except (TypeError, ValueError, NotImplementedError):
+            column["numpy_type"] = "object"
+    return description
 
 
 def _pandas() -> Any:
@@ -139,21 +153,20 @@ def frame_of_arrow(table: pa.Table) -> Any:
     metadata = dict(table.schema.metadata or {})
     description = table.schema.pandas_metadata or {}
     notes = jsonl.loads(metadata.get(_OURS, b"{}"))
-    described = {column["field_name"]: column for column in description.get("columns", ())}
+    columns: dict[str, Any] = {c["field_name"]: c for c in description.get("columns", ())}
+    dtypes = {name: column["numpy_type"] for name, column in columns.items()}
+    description = _readable(description)
     own: dict[str, Any] = {}
     plain = table
     for position, name in enumerate(table.column_names):
         column = table.column(name)
-        values = _own_values(name, column, described.get(name, {}), notes)
+        values = _own_values(name, column, dtypes.get(name, ""), notes)
         if values is not None:
             own[name] = values
-            described.get(name, {})["numpy_type"] = "object"
+            columns.get(name, {})["numpy_type"] = "object"
             plain = plain.set_column(position, name, pa.nulls(len(column)))
         elif not is_portable(column.type):
             plain = plain.set_column(position, name, portable(column))
-    for labels in description.get("column_indexes", ()):
-        if labels["numpy_type"] not in {"object", "str"}:  # labels are texts, and ours come to them
-            labels.update(pandas_type="unicode", numpy_type="object", metadata=None)
     if description:
         metadata[_PANDAS] = jsonl.dumps(description)
     try:
@@ -164,18 +177,15 @@ def frame_of_arrow(table: pa.Table) -> Any:
     return _with_own(frame, own, description.get("index_columns", ()), notes.get("freq"))
 
 
-def _own_values(
-    name: str, column: pa.ChunkedArray, described: Mapping[str, Any], notes: Mapping[str, Any]
-) -> Any:
+def _own_values(name: str, column: pa.ChunkedArray, dtype: str, notes: Mapping[str, Any]) -> Any:
     """The values of a column that pandas and Arrow do not bring back by themselves, else None."""
     pd = _pandas()
     kind = column.type
-    dtype = described.get("numpy_type", "")
     if name in notes.get("objects", {}):
         return restored_objects(column, ObjectForm(*notes["objects"][name]))
     if name in notes.get("strings", {}):
         storage, is_nan = notes["strings"][name]
-        missing = {"na_value": math.nan} if is_nan else {}  # older pandas knows no other
+        missing = {"na_value": math.nan} if is_nan and storage in _STORAGES else {}
         return pd.StringDtype(storage, **missing).__from_arrow__(column)
     is_arrow = name in notes.get("arrow", ()) or _ARROW_DTYPE.fullmatch(dtype)
     if is_arrow or _is_off_calendar(column):
@@ -222,6 +232,6 @@ def _with_own(frame: Any, own: Mapping[str, Any], index: Sequence[Any], freq: st
             frame.index = pd.Index(arrays[0], name=names[0], dtype=arrays[0].dtype)
         else:
             frame.index = pd.MultiIndex.from_arrays(arrays, names=names)
-    if freq is not None and hasattr(frame.index, "freq"):
+    if freq is not None:
         frame.index.freq = freq
     return frame

@@ -104,6 +104,7 @@ def of_properties(value: Any, schema: dict[str, Any]) -> bool:
     return (
         set(schema["required"]) <= set(value)
         and list(value) == order
+        and set(value) <= set(schema["properties"])
         and all(fits(item, schema["properties"][name]) for name, item in value.items())
     )
 

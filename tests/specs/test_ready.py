@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -128,10 +129,7 @@ REJECTED: dict[str, tuple[Any, str, str]] = {
     "latin-1": (
         b'{"key":"latin","request":{"contents":"caf\xe9"}}',
         "$",
-        (
-            "not JSON: invalid escaped sequence in string, at character 42; "
-            "write one JSON object per line"
-        ),
+        ("not JSON: …, at character …; write one JSON object per line"),
     ),
     "hidden": (
         b'{"key":"hidden","request":{"contents":[{"parts":[{"text":"\\\xe9"}]}]}}',
@@ -169,9 +167,12 @@ def test_lines_that_are_no_requests_are_rejected_with_their_rows_and_cost_nothin
     rows = results.to_arrow().to_pylist()
     assert [row["status"] for row in rows] == ["ok", *["rejected"] * len(bad), "ok"]
     told = rejections(bk.open_run(tmp_path / "run"))
-    assert [(line["row"], line["path"], line["reason"]) for line in told] == [
-        (row, path, reason) for row, (_, path, reason) in enumerate(REJECTED.values(), start=1)
+    assert [(line["row"], line["path"]) for line in told] == [
+        (row, path) for row, (_, path, _) in enumerate(REJECTED.values(), start=1)
     ]
+    for line, (_, _, reason) in zip(told, REJECTED.values(), strict=True):
+        # `…` stands for the parser's own words, which differ between its versions.
+        assert re.fullmatch(re.escape(reason).replace("…", ".+"), line["reason"])
     assert service.paid() == {"good": 1, f"line-{len(bad) + 2}": 1}
 
 

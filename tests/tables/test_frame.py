@@ -133,3 +133,12 @@ def test_what_pandas_cannot_hold_is_said() -> None:
     union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([Decimal(1)])])
     with pytest.raises(CapabilityError, match=r"pandas cannot hold this table .*to_arrow"):
         frame_of_arrow(pa.table({"u": union}))
+
+
+def test_arrow_dtypes_that_pandas_wrote_and_cannot_read_come_back(tmp_path: Any) -> None:
+    """https://github.com/pandas-dev/pandas/issues/53011"""
+    kind = pd.ArrowDtype(pa.list_(pa.int64()))
+    frame = pd.DataFrame({"list": pd.Series([[1], None], dtype=kind)})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    back = frame_of_arrow(pq.read_table(tmp_path / "rows.parquet"))
+    pd.testing.assert_frame_equal(back, frame)
