@@ -166,7 +166,7 @@ def test_a_field_of_the_schema_that_is_a_result_column_is_refused(tmp_path: Path
         ({"spec": SPEC, "limits": {"max_rows": 0}}, SetupError, "max_rows=0 is not positive"),
         ({"spec": SPEC, "engine": "spark"}, SetupError, "give 'local', or an object with map"),
         ({"spec": SPEC, "model": "m"}, SetupError, "a spec names its own model"),
-        ({"spec": None, "model": "m"}, SetupError, "give its path here, and model="),
+        ({"spec": None, "model": "m"}, SetupError, "give its path, and model="),
         (
             {"spec": bk.generate("m", "{text}", config={"temprature": 1})},
             BadRequestError,
