@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from batchkit.specs.spec import Spec
 
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # older ones take no type
+
 __all__ = [
     "SECONDS",
     "Place",
@@ -61,7 +65,7 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
-class _Way(click.Choice[str]):
+class _Way(_Choice):
     """A target's name, or an address on Vertex AI."""
 
     def __init__(self) -> None:

@@ -49,7 +49,11 @@ def test_buckets_come_and_go(bucket: storage.Bucket) -> None:
     assert not found.exists()
 
 
-@pytest.mark.parametrize("text", [b"", b"x", b"a\r\n\0\r\n--\r\n", TEXT[: QUANTUM + 1]])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"x", b"a\r\n\0\r\n--\r\n", TEXT[: QUANTUM + 1]],
+    ids=["empty", "short", "lines", "long"],
+)
 def test_small_contents_go_and_come(bucket: storage.Bucket, text: bytes) -> None:
     blob = bucket.blob("a b/ü?#%2F.txt")
     blob.metadata = {"k": "v"}
