@@ -20,7 +20,7 @@ from batchkit.fitting import fitted
 from batchkit.join import Join, Placement
 from batchkit.label import row_labels
 from batchkit.layout import ANSWER, RAW, ROW, outcome_schema
-from batchkit.outcome import Response, Status, response_batch
+from batchkit.outcome import Response, response_batch
 from batchkit.outcome_file import OutcomeSorter
 from batchkit.quarantine import Quarantine
 from batchkit.wire import decode_line
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from batchkit.verdict import Verdict
     from batchkit.wire import Dialect
 
-__all__ = ["Verdict", "collect_responses"]
+__all__ = ["collect_responses"]
 
 _CHUNK_BYTES = 8_000_000
 _CHUNK_LINES = 4_096
@@ -47,15 +48,6 @@ _ASIDE: Mapping[Placement, str] = MappingProxyType(
 _NOT_ASKED: Mapping[Placement | None, str] = MappingProxyType(
     {"unknown": "no row waits for an answer to this request", "conflict": "two answers differ"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What becomes of the rows that no line answers, by how their job ended."""
-
-    status: Status
-    error_code: str | None = None
-    error_message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchkit import durable, jsonl
-from batchkit.collecting import Verdict, collect_responses
+from batchkit.collecting import collect_responses
 from batchkit.definition import Definition
 from batchkit.key import BAD_KEYS
 from batchkit.layout import outcome_schema
@@ -23,6 +23,7 @@ from batchkit.lines import LineEncoder, rows_schema
 from batchkit.request_files import RequestFiles, WrittenShard
 from batchkit.specs.spec import Spec, spec_from_json
 from batchkit.tables.pinned import Piece
+from batchkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

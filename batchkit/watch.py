@@ -17,6 +17,7 @@ from batchkit.errors import (
 from batchkit.events import Polled, Said, Transferred
 from batchkit.service.job import BatchJob, JobState
 from batchkit.targets.output import fetch_output, is_gone
+from batchkit.verdict import DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
     from batchkit.rundir import Run, Shard
     from batchkit.service.client import Client
 
-__all__ = ["DELETED", "Watch"]
+__all__ = ["Watch"]
 
-# The state of a job that the service no longer knows; none of its own.
-DELETED = "deleted"
 _WITH_OUTPUT = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import batchkit as bk
-from batchkit.collecting import Verdict, collect_responses
+from batchkit.collecting import collect_responses
+from batchkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

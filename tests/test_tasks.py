@@ -8,9 +8,9 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
-from batchkit.collecting import Verdict
 from batchkit.tables.pinned import PinnedFile
 from batchkit.tasks import BuildTask, CollectTask, run_build
+from batchkit.verdict import Verdict
 
 SPECS = [
     bk.generate("gemini-3.8-flash", "Say {text}", system="Be brief", config={"topK": 3}),

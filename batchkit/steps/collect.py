@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from batchkit import durable, jsonl
-from batchkit.collecting import Verdict
 from batchkit.display.live import shown
 from batchkit.engines import check_done, engine_named
 from batchkit.events import Collected
@@ -15,23 +14,18 @@ from batchkit.results import Results
 from batchkit.rundir import opened
 from batchkit.service.client import client_for
 from batchkit.tasks import CollectTask, run_collect
-from batchkit.watch import DELETED, Watch
+from batchkit.verdict import verdict_of
+from batchkit.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from batchkit.engines import Engine
     from batchkit.events import Progress
-    from batchkit.ledger import Attempt
     from batchkit.rundir import Run
     from batchkit.service.client import Client
 
 __all__ = ["collect"]
-
-
-# Reasons for which a job fails because of its requests, not because of the service.
-_REFUSED = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE", "UNIMPLEMENTED"})
 
 
 def collect(
@@ -70,31 +64,11 @@ def collect(
 
 def _tasks(run: Run) -> list[CollectTask]:
     return [
-        CollectTask(str(run.folder), shard.name, attempt.number, _verdict(attempt))
+        CollectTask(str(run.folder), shard.name, attempt.number, verdict_of(attempt))
         for shard in run.shards.shards
         for attempt in run.ledger.attempts(shard.name)
         if attempt.stage == "fetched"
     ]
-
-
-def _verdict(attempt: Attempt) -> Verdict:
-    """What it means for a row that its job ended and no line carries its key."""
-    ended = attempt.last("ended")
-    content: Mapping[str, Any] = ended.content if ended else {}
-    job, state, error = attempt.job, content.get("state"), content.get("error")
-    if state == "failed" and error and error["reason"] in _REFUSED:
-        return Verdict(
-            "error", error["reason"], f"{job} was refused as a whole: {error['message']}"
-        )
-    said = {
-        "failed": f"{job} failed: {error['message'] if error else 'no reason given'}",
-        DELETED: f"{job} was deleted before its output was fetched",
-    }
-    fetched = attempt.last("fetched")
-    lost = fetched.content.get("lost") if fetched else None
-    how = f"but {lost}" if lost else "without a line for this key"
-    ended_as = said.get(str(state), f"{job} ended as {state}, {how}")
-    return Verdict("missing", error["reason"] if error else None, ended_as)
 
 
 def _strike_balance(run: Run, results: Results) -> None:
