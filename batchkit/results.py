@@ -12,10 +12,10 @@ from batchkit.display.html import table_html, tally_html
 from batchkit.errors import CapabilityError
 from batchkit.joined import JoinedRows
 from batchkit.service.client import cloud_of
-from batchkit.tables.delivered import LoadOptions, deliver_objects, deliver_table
+from batchkit.tables.delivered import deliver_objects, deliver_table
 from batchkit.tables.frame import frame_of_arrow
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
-from batchkit.warehouse import TableName
+from batchkit.warehouse import TableName, TableOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,7 +140,7 @@ class Results:
         """
         clusters = (cluster_by,) if isinstance(cluster_by, str) else tuple(cluster_by)
         to = TableName.parse(table)
-        options = LoadOptions(if_exists, partition_by, clusters)
+        options = TableOptions(if_exists, partition_by, clusters)
         prefix = f"batchkit-{self.run.definition.id}"
         warehouse = cloud_of(client).warehouse
         deliver_table(self.reader(), to, options, warehouse, self.run.folder, prefix)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["IfExists", "TableInfo", "TableName", "TableRows", "Warehouse"]
+__all__ = ["IfExists", "TableInfo", "TableName", "TableOptions", "TableRows", "Warehouse"]
 
 IfExists: TypeAlias = Literal["fail", "replace", "append"]
 
@@ -80,6 +80,24 @@ class TableInfo:
     rows: int | None
     location: str
     modified: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """What becomes of a table that exists; the days it is cut by, the columns it is sorted by."""
+
+    if_exists: IfExists = "fail"
+    partition_by: str | None = None
+    cluster_by: tuple[str, ...] = ()
+
+    def apply(self, config: Any) -> None:
+        """Put them into the configuration of a job of Google's library."""
+        from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
+
+        config.write_disposition = _DISPOSITIONS[self.if_exists]
+        config.clustering_fields = list(self.cluster_by) or None
+        if self.partition_by:
+            config.time_partitioning = bigquery.TimePartitioning(field=self.partition_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,44 +169,37 @@ class Warehouse:
         stream: Iterator[pa.RecordBatch] = rows.to_arrow_iterable(bqstorage_client=self._reader)
         return TableRows(int(rows.total_rows or 0), _guarded(stream))
 
-    def load(  # noqa: PLR0913  # the options of a load job, by keyword
+    def load(
         self,
         path: Path,
         to: TableName,
         job_id: str,
         *,
         fields: Sequence[Mapping[str, Any]],
-        if_exists: IfExists = "fail",
-        partition_by: str | None = None,
-        cluster_by: Sequence[str] = (),
+        options: TableOptions | None = None,
     ) -> int:
         """Load a Parquet file as one job of this id; rows loaded.
 
         A job of this id that runs or is done is taken as ours: the file is loaded once, however
         often this is called. After a job that failed, or whose table is gone or was replaced by
         others since, another is tried under the next number.
-        SetupError for a table that exists, unless `if_exists` says what to do with it.
+        SetupError for a table that exists, unless the options say what to do with it.
         """
         from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
 
         make_field: Any = bigquery.SchemaField.from_api_repr  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        options = bigquery.ParquetOptions()
-        options.enable_list_inference = True
+        parquet = bigquery.ParquetOptions()
+        parquet.enable_list_inference = True
         config = bigquery.LoadJobConfig(
             source_format="PARQUET",
             schema=[make_field(dict(field)) for field in fields],
-            write_disposition=_DISPOSITIONS[if_exists],
-            parquet_options=options,
-            clustering_fields=list(cluster_by) or None,
+            parquet_options=parquet,
         )
-        if partition_by:
-            config.time_partitioning = bigquery.TimePartitioning(field=partition_by)
+        wanted = options or TableOptions()
+        wanted.apply(config)
         location = self.location(to)
 
         def begin(name: str) -> Any:
-            if if_exists == "fail" and self.find(to) is not None:
-                message = f"{to} is there already: name another, or give if_exists='replace'"
-                raise SetupError(message)
             with path.open("rb") as file:
                 return self._client.load_table_from_file(
                     file,
@@ -199,31 +210,22 @@ class Warehouse:
                     size=path.stat().st_size,
                 )
 
-        def is_there(job: Any) -> bool:
-            """Whether what an earlier job loaded is what the table has now."""
-            info = self.find(to)
-            ours = job.ended is not None and info and info.modified <= job.ended
-            return info is not None and (ours or if_exists != "replace")
+        writing = _Writing(to, wanted, "bigquery.load", begin)
+        return int(self._once(job_id, location, writing).output_rows or 0)
 
-        done = self._once(job_id, location, begin, "bigquery.load", is_there)
-        return int(done.output_rows or 0)
-
-    def run(
-        self,
-        sql: str,
-        job_id: str,
-        location: str,
-        *,
-        into: TableName | None = None,
-        if_exists: IfExists = "fail",
+    def fill(
+        self, sql: str, to: TableName, job_id: str, *, options: TableOptions | None = None
     ) -> int:
-        """Run a statement as one job of this id, as `load` does; rows it changed."""
+        """Write what a SELECT gives into a table as one job of this id, as `load` does; its rows.
+
+        No row comes here.
+        """
         from google.cloud import bigquery  # noqa: PLC0415  # slow to load, and only some need it
 
-        config = bigquery.QueryJobConfig()
-        if into is not None:
-            config.destination = into.path
-            config.write_disposition = _DISPOSITIONS[if_exists]
+        config = bigquery.QueryJobConfig(destination=to.path)
+        wanted = options or TableOptions()
+        wanted.apply(config)
+        location = self.location(to)
 
         def begin(name: str) -> Any:
             # The library's own retry would be another job; ours go by number.
@@ -231,35 +233,32 @@ class Warehouse:
                 sql, job_id=name, job_config=config, location=location, job_retry=None
             )
 
-        done = self._once(job_id, location, begin, "bigquery.query")
-        return int(getattr(done, "num_dml_affected_rows", None) or 0)
+        self._once(job_id, location, _Writing(to, wanted, "bigquery.query", begin))
+        info = self.find(to)
+        return info.rows or 0 if info else 0
 
     def drop(self, name: TableName) -> None:
         """Delete a table; one that is gone is no error."""
         with google_errors("bigquery.delete"):
             self._client.delete_table(name.path, not_found_ok=True)
 
-    def _once(  # noqa: PLR0917  # what a job is
-        self,
-        job_id: str,
-        location: str,
-        begin: Callable[[str], Any],
-        operation: str,
-        is_there: Callable[[Any], bool] = bool,
-    ) -> Any:
-        """The job of this id, run to its end by whoever began it.
-
-        `is_there` says whether what a job did that has ended still holds.
-        """
+    def _once(self, job_id: str, location: str, writing: _Writing) -> Any:
+        """The job of this id, run to its end by whoever began it."""
         for number in count(1):
             name = f"{job_id}-{number}"
-            with google_errors(operation):
+            with google_errors(writing.operation):
                 found = self._job(name, location)
                 has_ended = found and found.state == "DONE" and number < _MOST_TRIES
-                if has_ended and (found.error_result or not is_there(found)):
+                if has_ended and (found.error_result or not self._is_there(found, writing)):
                     continue  # one that failed wrote nothing, and one may have been undone
-                return _result(found or self._begun(name, location, begin))
+                return _result(found or self._begun(name, location, writing))
         raise AssertionError
+
+    def _is_there(self, job: Any, writing: _Writing) -> bool:
+        """Whether what an earlier job wrote is what the table has now."""
+        info = self.find(writing.to)
+        ours = job.ended is not None and info and info.modified <= job.ended
+        return info is not None and (ours or writing.options.if_exists != "replace")
 
     def _job(self, name: str, location: str) -> Any:
         try:
@@ -267,11 +266,24 @@ class Warehouse:
         except NotFound:
             return None
 
-    def _begun(self, name: str, location: str, begin: Callable[[str], Any]) -> Any:
+    def _begun(self, name: str, location: str, writing: _Writing) -> Any:
+        if writing.options.if_exists == "fail" and self.find(writing.to) is not None:
+            message = f"{writing.to} is there already: name another, or give if_exists='replace'"
+            raise SetupError(message)
         try:
-            return begin(name)
+            return writing.begin(name)
         except Conflict:  # its reply was lost, and the library asked again
             return self._client.get_job(name, location=location)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A job that writes a table: where to and how; `begin` starts it under a name."""
+
+    to: TableName
+    options: TableOptions
+    operation: str
+    begin: Callable[[str], Any]
 
 
 def _result(job: Any) -> Any:

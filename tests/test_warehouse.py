@@ -13,7 +13,7 @@ from batchkit.errors import (
     NotFoundError,
     SetupError,
 )
-from batchkit.warehouse import TableName, Warehouse
+from batchkit.warehouse import TableName, TableOptions, Warehouse
 from tests.cloud import Effects, GoogleCloud
 from tests.scripted import Said, scripted
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Retrieving Arrow:PendingDeprecationWarning")
 
 FIELDS = ({"name": "id", "type": "INTEGER"}, {"name": "text", "type": "STRING"})
+REPLACE = TableOptions("replace")
 ROWS = [{"id": 1, "text": "a"}, {"id": 2, "text": "b"}]
 
 
@@ -169,7 +170,7 @@ def test_a_replacement_that_was_replaced_since_is_done_anew(
 ) -> None:
     name = name_in(bigquery)
     for _ in range(2):
-        bq.cloud.warehouse.load(file, name, "again", fields=FIELDS, if_exists="replace")
+        bq.cloud.warehouse.load(file, name, "again", fields=FIELDS, options=REPLACE)
         assert bigquery.rows() == ROWS
         bigquery.load([{"id": 9, "text": "other"}], write_disposition="WRITE_TRUNCATE")
 
@@ -180,21 +181,34 @@ def test_partitions_and_clusters_are_those_that_were_asked_for(
     path = tmp_path / "days.parquet"
     pq.write_table(pa.table({"day": pa.array([0], pa.date32()), "text": ["a"]}), path)
     fields = ({"name": "day", "type": "DATE"}, {"name": "text", "type": "STRING"})
-    options: dict[str, Any] = {"partition_by": "day", "cluster_by": ["text"]}
-    bq.cloud.warehouse.load(path, name_in(bigquery), "days", fields=fields, **options)
+    options = TableOptions(partition_by="day", cluster_by=("text",))
+    bq.cloud.warehouse.load(path, name_in(bigquery), "days", fields=fields, options=options)
     table = bigquery.client.get_table(bigquery.table())
     assert table.time_partitioning.field == "day"
     assert table.clustering_fields == ["text"]
 
 
-def test_a_statement_of_one_id_runs_once(
+def test_a_query_of_one_id_fills_a_table_once(
     bq: GoogleCloud, bigquery: tests.warehouse.Warehouse
 ) -> None:
     bigquery.load(ROWS)
-    sql = f"INSERT INTO {bigquery.sql()} (id, text) VALUES (3, 'c')"  # noqa: S608
+    sql = f"SELECT id FROM {bigquery.sql()}"  # noqa: S608
+    append = TableOptions("append")
     for _ in range(2):
-        bq.cloud.warehouse.run(sql, "insert", "us")
-    assert len(bigquery.rows()) == 3
+        bq.cloud.warehouse.fill(sql, name_in(bigquery, "to"), "fill", options=append)
+    assert sorted(row["id"] for row in bigquery.rows("to")) == [1, 2]
+    assert bq.cloud.warehouse.fill(sql, name_in(bigquery, "to"), "more", options=append) == 4
+    with pytest.raises(SetupError, match="is there already"):
+        bq.cloud.warehouse.fill(sql, name_in(bigquery, "to"), "third")
+
+
+def test_a_table_that_was_filled_and_dropped_is_filled_anew(
+    bq: GoogleCloud, bigquery: tests.warehouse.Warehouse
+) -> None:
+    name = name_in(bigquery, "to")
+    for _ in range(2):
+        assert bq.cloud.warehouse.fill("SELECT 1 AS x", name, "anew") == 1
+        bq.cloud.warehouse.drop(name)
 
 
 def test_a_missing_permission_is_said_in_the_words_of_the_service(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from batchkit.storage import Objects
-    from batchkit.warehouse import IfExists, TableName, Warehouse
+    from batchkit.warehouse import TableName, TableOptions, Warehouse
 
-__all__ = ["LoadOptions", "deliver_objects", "deliver_table"]
+__all__ = ["check_options", "deliver_objects", "deliver_table"]
 
 _MOST_CLUSTERS = 4
 _PARTITIONS = ("DATE", "TIMESTAMP", "DATETIME")
@@ -33,15 +32,6 @@ _CONTENT_TYPES: Mapping[str, str] = {
     ".jsonl": "application/jsonl",
     ".ndjson": "application/jsonl",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """What becomes of a table that exists; the days it is cut by, the columns it is sorted by."""
-
-    if_exists: IfExists = "fail"
-    partition_by: str | None = None
-    cluster_by: tuple[str, ...] = ()
 
 
 def deliver_objects(
@@ -85,7 +75,7 @@ def _check_free(objects: Objects, uri: ObjectUri, parts: Mapping[ObjectUri, Path
 def deliver_table(  # noqa: PLR0917  # where from, where to and how
     rows: pa.RecordBatchReader,
     to: TableName,
-    options: LoadOptions,
+    options: TableOptions,
     warehouse: Warehouse,
     folder: Path,
     job_prefix: str,
@@ -100,7 +90,7 @@ def deliver_table(  # noqa: PLR0917  # where from, where to and how
         raise SetupError(message)
     schema = loadable_schema(rows.schema)
     fields = table_fields(schema)
-    _check_options(options, {field["name"]: field for field in fields})
+    check_options(options, {field["name"]: field for field in fields})
     warehouse.location(to)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".load-", suffix=".tmp") as name:
         path = Path(name) / "rows.parquet"
@@ -111,9 +101,7 @@ def deliver_table(  # noqa: PLR0917  # where from, where to and how
             to,
             f"{job_prefix}-{hashlib.sha256(identity).hexdigest()[:20]}",
             fields=fields,
-            if_exists=options.if_exists,
-            partition_by=options.partition_by,
-            cluster_by=options.cluster_by,
+            options=options,
         )
 
 
@@ -128,7 +116,8 @@ def _write(rows: pa.RecordBatchReader, schema: pa.Schema, path: Path) -> object:
     return digester.digest().to_json()
 
 
-def _check_options(options: LoadOptions, fields: Mapping[str, Mapping[str, object]]) -> None:
+def check_options(options: TableOptions, fields: Mapping[str, Mapping[str, object]]) -> None:
+    """Raise for an option that a table of these fields cannot have, before anything is sent."""
     if options.if_exists not in {"fail", "replace", "append"}:
         message = f"if_exists={options.if_exists!r}: it is 'fail', 'replace' or 'append'"
         raise SetupError(message)
