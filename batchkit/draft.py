@@ -17,10 +17,12 @@ from batchkit.fields import nearest
 from batchkit.key import check_key_columns
 from batchkit.layout import result_fields
 from batchkit.limits import default_limits, ending_model
+from batchkit.pushed import check_pushdown, planned
 from batchkit.specs.ready import ready
 from batchkit.tables.opened import open_table
 from batchkit.tables.pinned import PinnedTable
 from batchkit.tables.request_lines import KEY, file_kind, request_lines_table
+from batchkit.tables.resident import resident_table
 from batchkit.tables.stream import digest_stream, pin_stream
 from batchkit.targets.target import target_named
 from batchkit.wire import dialect_for
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
     from batchkit.tables.reach import Reach
+    from batchkit.tables.resident import Resident
     from batchkit.tables.stream import TableStream
     from batchkit.wire import Dialect
 
@@ -57,6 +60,7 @@ class Choices:
     layout: Layout
     output: str | None = None
     labels: bool = True
+    pushdown: bool = False
 
 
 class Draft:
@@ -66,9 +70,16 @@ class Draft:
     key that cannot name rows, a field that the service does not know.
     """
 
-    def __init__(self, opened: TableStream | PinnedTable, spec: Spec, choices: Choices) -> None:
+    def __init__(
+        self,
+        opened: TableStream | PinnedTable,
+        spec: Spec,
+        choices: Choices,
+        resident: Resident | None = None,
+    ) -> None:
         self.spec = spec
         self._opened = opened
+        self._resident = resident
         self._choices = choices
         self._dialect = _dialect(spec, choices)
         self._limits = _limits(spec, choices, self._dialect)
@@ -83,7 +94,13 @@ class Draft:
         cls, table: TableLike, spec: Spec, choices: Choices, reach: Reach | None = None
     ) -> Draft:
         """The draft of anything that is a table."""
-        return cls(open_table(table, choices.key, reach), spec, choices)
+        resident = None
+        if choices.pushdown and reach is not None:
+            warehouse = reach.cloud.warehouse
+            resident = resident_table(table, warehouse)
+            statements = planned(resident, spec, choices.key, choices.layout, choices.target)
+            check_pushdown(statements, choices.output, warehouse)
+        return cls(open_table(table, choices.key, reach), spec, choices, resident)
 
     @classmethod
     def of_requests(cls, path: str | Path, model: str, choices: Choices) -> Draft:
@@ -101,7 +118,12 @@ class Draft:
         """Pin the table in the run directory and settle the run's identity; nothing is sent."""
         now = dt.datetime.now(dt.UTC)
         opened = self._opened
-        pinned = opened if isinstance(opened, PinnedTable) else pin_stream(opened, folder)
+        if isinstance(opened, PinnedTable):
+            pinned = opened
+        elif self._resident is not None:
+            pinned = PinnedTable(opened.description, opened.schema, (), None, opened.origin)
+        else:
+            pinned = pin_stream(opened, folder)
         run_id = f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}"
         return self._definition(
             pinned, run_id, now.isoformat(timespec="seconds"), secrets.token_hex(8)
@@ -135,6 +157,7 @@ class Draft:
             layout=self._choices.layout,
             salt=salt,
             made_by=importlib.metadata.version("batchkit"),
+            resident=self._resident,
         )
 
     def _carried(self, table: PinnedTable) -> tuple[str, ...]:

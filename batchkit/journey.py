@@ -51,6 +51,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     provenance: bool = False,
     raw: bool = False,
     engine: str | Engine = "local",
+    pushdown: bool = False,
     client: Client | None = None,
     settle_seconds: float = 60.0,
     poll_seconds: float = 30.0,
@@ -84,6 +85,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             provenance=provenance,
             raw=raw,
             engine=engine,
+            pushdown=pushdown,
             client=client,
             progress=tell,
         )

@@ -64,6 +64,10 @@ class TableName:
         """The name as SQL writes it."""
         return f"`{self.path}`"
 
+    def beside(self, name: str) -> TableName:
+        """A table of the same dataset; what a name may not hold becomes `_`."""
+        return TableName(self.project, self.dataset, re.sub(r"\W", "_", name))
+
     def __str__(self) -> str:
         return f"bq://{self.path}"
 

@@ -10,14 +10,16 @@ from batchkit import durable, jsonl
 from batchkit.display.live import shown
 from batchkit.engines import check_done, engine_named
 from batchkit.events import Collected
+from batchkit.pushed import balance
 from batchkit.results import Results
-from batchkit.rundir import opened
-from batchkit.service.client import client_for
+from batchkit.rundir import AUDIT, opened
+from batchkit.service.client import client_for, cloud_of
 from batchkit.tasks import CollectTask, run_collect
 from batchkit.verdict import verdict_of
 from batchkit.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from batchkit.engines import Engine
@@ -42,7 +44,7 @@ def collect(
     collect fills them in. Jobs are looked at once, and outputs fetched, where that was not done
     before; without such a job no client is needed. `audit.json` gets the balance. With
     `source="carried"` the result has only the columns that travelled with the run, for a table
-    whose files are gone or changed.
+    whose files are gone or changed. Rows that stay in BigQuery are joined and counted there.
     """
     run = opened(run)
     with shown(progress) as tell, run.hold():
@@ -52,14 +54,24 @@ def collect(
             watch = Watch(run, used, tell)
             run.check_account(watch.client.account)
             watch.advance()
-        tasks = _tasks(run)
-        durable.make_folder(run.folder / "outcomes")
-        for done, _ in enumerate(engine_named(engine).map(run_collect, tasks), start=1):
-            tell(Collected(min(done, len(tasks)), len(tasks)))
-        check_done(sum(task.marker.exists() for task in tasks), len(tasks))
+        if run.definition.resident is not None:
+            statuses, lines = balance(run, cloud_of(client).warehouse)
+            _strike_balance(run, statuses, lines)
+            return Results(run, client=client)
+        _join(run, engine_named(engine), tell)
         results = Results(run, source)
-        _strike_balance(run, results)
+        _strike_balance(run, results.tally(), _lines(run))
+        _gather_quarantine(run)
     return results
+
+
+def _join(run: Run, engine: Engine, tell: Progress) -> None:
+    """Every response file becomes outcomes."""
+    tasks = _tasks(run)
+    durable.make_folder(run.folder / "outcomes")
+    for done, _ in enumerate(engine.map(run_collect, tasks), start=1):
+        tell(Collected(min(done, len(tasks)), len(tasks)))
+    check_done(sum(task.marker.exists() for task in tasks), len(tasks))
 
 
 def _tasks(run: Run) -> list[CollectTask]:
@@ -71,30 +83,33 @@ def _tasks(run: Run) -> list[CollectTask]:
     ]
 
 
-def _strike_balance(run: Run, results: Results) -> None:
-    """Write `audit.json` and `quarantine.jsonl`; rows that do not add up are an error of ours."""
-    counts = results.tally()
-    rows = run.shards.rows
-    if sum(counts.values()) != rows:
-        message = f"{sum(counts.values())} outcomes for {rows} rows"
-        raise AssertionError(message)
-    markers = sorted((run.folder / "outcomes").glob("*-*.json"))
+def _lines(run: Run) -> Counter[str]:
+    """Response lines by placement, over all response files."""
     lines: Counter[str] = Counter()
-    for marker in markers:
+    for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
         lines.update(jsonl.loads(marker.read_bytes())["lines"])
+    return lines
+
+
+def _strike_balance(run: Run, statuses: Mapping[str, int], lines: Mapping[str, int]) -> None:
+    """Write `audit.json`; rows that do not add up are an error of ours."""
+    rows = run.shards.rows
+    if sum(statuses.values()) != rows:
+        message = f"{sum(statuses.values())} outcomes for {rows} rows"
+        raise AssertionError(message)
     audit = {
         "rows": rows,
-        "statuses": counts,
+        "statuses": statuses,
         "requests": run.shards.requests,
         "jobs": sum(1 for attempt in run.attempts() if attempt.job),
         "lines": dict(lines),
-        "is_complete": counts["pending"] == 0,
+        "is_complete": statuses["pending"] == 0,
     }
-    durable.write_whole(run.folder / "audit.json", jsonl.dumps_readable(audit))
-    _gather_quarantine(run)
+    durable.write_whole(run.folder / AUDIT, jsonl.dumps_readable(audit))
 
 
 def _gather_quarantine(run: Run) -> None:
+    """Write `quarantine.jsonl`: the lines that fit no row."""
     aside = sorted((run.folder / "outcomes").glob("*.quarantine.jsonl"))
     kept = [path for path in aside if path.stat().st_size]
     if kept:
