@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from google.api_core.exceptions import Conflict, NotFound
 
 from batchkit.errors import NotFoundError, SetupError
-from batchkit.failures import google_errors
+from batchkit.failures import google_errors, not_there
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -145,7 +145,7 @@ class Warehouse:
         info = self.find(name)
         if info is None:
             message = f"there is no table {name}, or this account does not see it"
-            raise NotFoundError(404, "NOT_FOUND", message, (), "bigquery.table")
+            raise not_there(message, "bigquery.table")
         if info.rows is None:
             wanted = "*" if columns is None else ", ".join(f"`{column}`" for column in columns)
             return self.query_rows(f"SELECT {wanted} FROM {name.sql}")  # noqa: S608  # names that were checked

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from batchkit.courier import JobsByName
     from batchkit.events import Progress
-    from batchkit.rundir import Run
+    from batchkit.rundir import Run, Shard
     from batchkit.service.client import Client
 
 __all__ = ["Submission", "submit"]
@@ -60,17 +60,15 @@ def submit(
     run = opened(run)
     way = target or run.shards.target
     _check_target(run, way)
-    sent, total = 0, sum(1 for shard in run.shards.shards if shard.requests)
+    shards = _sendable(run)
+    sent, total = 0, len(shards)
     with shown(progress) as tell, run.hold():
         used = client_for(run.definition.dialect.service, client)
         courier = Courier(run, used, tell, settle_seconds)
         run.check_account(courier.client.account)
-        target_named(way).check(used, way)
-        jobs = _jobs(run, courier)
+        jobs = _jobs(run, courier, way)
         tell(Sent(0, total))
-        for shard in run.shards.shards:
-            if not shard.requests:
-                continue
+        for shard in shards:
             attempt = run.ledger.attempts(shard.name)[-1]
             if attempt.stage in _OPEN:
                 try:
@@ -84,10 +82,25 @@ def submit(
     return Submission(sent, total)
 
 
-def _jobs(run: Run, courier: Courier) -> JobsByName:
-    """The jobs there are before any is created; none are needed where none is to be created."""
-    is_complete = all(attempt.stage not in _OPEN for attempt in run.attempts())
-    return {} if is_complete else courier.jobs()
+def _jobs(run: Run, courier: Courier, way: str) -> JobsByName:
+    """The jobs there are before any is created; none are needed where none is to be created.
+
+    Raises before anything is sent when what is to be created has no place.
+    """
+    attempts = [(shard, run.ledger.attempts(shard.name)[-1]) for shard in _sendable(run)]
+    unsent = [(shard, attempt) for shard, attempt in attempts if attempt.stage in _OPEN]
+    if not unsent:
+        return {}
+    for place in filter(None, (way, run.definition.output)):
+        target_named(place).check(courier.client, place)
+    jobs = courier.jobs()
+    for shard, attempt in unsent:
+        courier.check(shard, attempt, way, jobs)
+    return jobs
+
+
+def _sendable(run: Run) -> list[Shard]:
+    return [shard for shard in run.shards.shards if shard.requests]
 
 
 def _check_target(run: Run, name: str) -> None:
