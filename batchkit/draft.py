@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 
     from batchkit.layout import Layout
     from batchkit.limits import Limits
+    from batchkit.pushdown.statements import Statements
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
     from batchkit.tables.reach import Reach
     from batchkit.tables.resident import Resident
     from batchkit.tables.stream import TableStream
+    from batchkit.warehouse import Warehouse
     from batchkit.wire import Dialect
 
-__all__ = ["Choices", "Draft", "OnBadKey"]
+__all__ = ["Choices", "Draft", "OnBadKey", "plan_pushdown"]
 
 _LOG = logging.getLogger("batchkit")
 
@@ -96,10 +98,7 @@ class Draft:
         """The draft of anything that is a table."""
         resident = None
         if choices.pushdown and reach is not None:
-            warehouse = reach.cloud.warehouse
-            resident = resident_table(table, warehouse)
-            statements = planned(resident, spec, choices.key, choices.layout, choices.target)
-            check_pushdown(statements, choices.output, warehouse)
+            resident = plan_pushdown(table, spec, choices, reach.cloud.warehouse).resident
         return cls(open_table(table, choices.key, reach), spec, choices, resident)
 
     @classmethod
@@ -164,6 +163,16 @@ class Draft:
         """A table that stays outside lends the run its key columns, and those in `carry`."""
         names = dict.fromkeys([*self._choices.key, *self._choices.carry])
         return tuple(names) if table.is_outside else ()
+
+
+def plan_pushdown(
+    table: TableLike, spec: Spec, choices: Choices, warehouse: Warehouse
+) -> Statements:
+    """The SQL of a run with pushdown; raises for what SQL cannot do or reach."""
+    resident = resident_table(table, warehouse)
+    statements = planned(resident, spec, choices.key, choices.layout, choices.target)
+    check_pushdown(statements, choices.output, warehouse)
+    return statements
 
 
 def _check_carry(schema: pa.Schema, carry: Sequence[str]) -> None:

@@ -31,9 +31,17 @@ if TYPE_CHECKING:
     from batchkit.tables.resident import Resident
     from batchkit.warehouse import TableOptions, Warehouse
 
-__all__ = ["PushedRows", "balance", "build_there", "check_pushdown", "planned", "statements_of"]
+__all__ = [
+    "BLOCK_ROWS",
+    "PushedRows",
+    "balance",
+    "build_there",
+    "check_pushdown",
+    "planned",
+    "statements_of",
+]
 
-_BLOCK_ROWS = 1_000
+BLOCK_ROWS = 1_000  # what jobs are cut by
 
 
 def planned(  # noqa: PLR0917  # what a run is
@@ -98,7 +106,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     resident.check_unchanged(definition.table, warehouse)
     if definition.on_bad_key == "raise":
         _check_keys(statements, count, warehouse)
-    block_rows = min(_BLOCK_ROWS, definition.limits.max_rows)
+    block_rows = min(BLOCK_ROWS, definition.limits.max_rows)
     blocks = warehouse.query_rows(statements.blocks(block_rows)).batches
     cut = _cut((block for batch in blocks for block in batch.to_pylist()), definition)
     shards = [_shard(run, statements, f"{number:05d}", piece) for number, piece in enumerate(cut)]

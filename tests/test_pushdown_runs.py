@@ -238,3 +238,24 @@ def test_results_come_here_when_they_are_asked_for(place: Place, tmp_path: Path)
     assert written.column("id").to_pylist() == [row["id"] for row in ROWS]
     assert written.column("n").to_pylist() == [row["n"] for row in ROWS]
     assert len(results.to_pandas()) == len(ROWS)
+
+
+def test_the_sql_can_be_read_before_it_is_run(place: Place) -> None:
+    source = place.put(ROWS)
+    shown = bk.pushdown_sql(source, SPEC, key="id", target=place.target, client=place.client)
+    assert list(shown) == ["rows", "bad_keys", "blocks", "requests", "result", "balance"]
+    assert f"FROM `{place.dataset}.source`" in shown["rows"]
+    for statement in list(shown.values())[1:]:
+        assert f"`{place.dataset}.batchkit_run_rows`" in statement
+    assert place.jobs() == 0
+    assert len(list(place.bigquery.client.list_tables(place.dataset))) == 1
+
+
+def test_what_is_shown_is_what_is_run(place: Place, tmp_path: Path) -> None:
+    source = place.put(ROWS)
+    shown = bk.pushdown_sql(source, SPEC, key="id", target=place.target, client=place.client)
+    run = place.build(source, tmp_path / "run")
+    assert (run.folder / "sql" / "rows.sql").read_text() == shown["rows"]
+    asked = (run.folder / "requests" / "00000.sql").read_text()
+    named = asked.replace(run.definition.id.replace("-", "_"), "run")
+    assert named == shown["requests"].replace("50000", str(len(ROWS)))

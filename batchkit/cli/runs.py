@@ -23,7 +23,7 @@ from batchkit.cli.options import (
     target_option,
 )
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
-from batchkit.cli.output import check_output, tell, tell_results, to_option
+from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -114,6 +114,8 @@ def run(
         """\
 batchkit build reviews.parquet --key id --model gemini-3.8-flash \\
     --prompt @prompt.txt --into runs/reviews
+batchkit build bq://my-project.shop.reviews --key id --model gemini-3.8-flash \\
+    --prompt 'Judge: {text}' --target bq://my-project.work --pushdown --dry-run
 """,
         run="the run directory",
         rows="rows of the table",
@@ -126,13 +128,16 @@ batchkit build reviews.parquet --key id --model gemini-3.8-flash \\
 )
 @_table
 @build_options
+@click.option("--dry-run", is_flag=True, help="Show the SQL of --pushdown; make nothing.")
 @json_option
-def build(*, table: str, as_json: bool, **options: Any) -> None:
+def build(*, table: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Turn a table into request files in a run directory; nothing is sent.
 
     TABLE is as in `batchkit run`. Exit code 3 when rows could not become requests.
     """
     spec, model = spec_of(table, options)
+    if dry_run:
+        show_sql(table, spec, options, as_json=as_json)
     with _going_on():
         built = bk.build(table, spec, model=model, **_choices(options))
     shards = built.shards
