@@ -22,6 +22,7 @@ _VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "core", "manag
 # Tests of the whole, which mirror no module.
 _WHOLE = {
     "test_four_ways.py",
+    "test_vertex_embeddings.py",
     "test_vertex_joins.py",
     "test_vertex_runs.py",
     "test_exactness.py",
