@@ -169,8 +169,12 @@ class Definition:
             layout=Layout.from_json(content["layout"]),
             salt=content["salt"],
             made_by=content["batchkit"],
-            resident=Resident.from_json(content["resident"]) if content["resident"] else None,
+            resident=_resident(content.get("resident")),
         )
+
+
+def _resident(content: Mapping[str, Any] | None) -> Resident | None:
+    return Resident.from_json(content) if content else None
 
 
 def _dialect(name: str, *, labelled: bool) -> Dialect:

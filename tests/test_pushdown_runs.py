@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +20,9 @@ from batchkit.errors import (
     TableError,
     TemplateError,
 )
+from tests.driver import FORKS
+from tests.loader import push
+from tests.scripted import Asked, Said, passed_on, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -259,3 +264,42 @@ def test_what_is_shown_is_what_is_run(place: Place, tmp_path: Path) -> None:
     asked = (run.folder / "requests" / "00000.sql").read_text()
     named = asked.replace(run.definition.id.replace("-", "_"), "run")
     assert named == shown["requests"].replace("50000", str(len(ROWS)))
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3], ids=["rows", "requests", "result"])
+def test_killed_before_the_reply_to_a_job_that_writes_a_table(
+    place: Place, tmp_path: Path, nth: int
+) -> None:
+    source = place.put(ROWS)
+    victims: list[int] = []
+    made: list[str] = []
+
+    def answer(asked: Asked) -> Said:
+        """What BigQuery answers; who asked for the nth job does not live to hear it."""
+        reply = passed_on(asked, place.bigquery.server.rest_url)
+        if asked.method == "POST" and b'"jobId": "batchkit-' in asked.body:
+            made.append(asked.json()["jobReference"]["jobId"])
+            if len(made) == nth and victims:
+                os.kill(victims.pop(), signal.SIGKILL)
+        return reply
+
+    with scripted(answer) as server:
+        environment = {
+            **place.vertex.emulator.environment,
+            **place.bigquery.server.environment,
+            "BIGQUERY_EMULATOR_HOST": server.url,
+        }
+        arguments = (str(tmp_path / "run"), source, place.target, environment)
+        for ends_by in (-signal.SIGKILL, 0):
+            process = FORKS.Process(target=push, args=arguments)
+            process.start()
+            if not made:
+                victims.append(process.pid or 0)
+            process.join(60)
+            assert process.exitcode == ends_by
+    assert sorted(row["id"] for row in place.rows(f"{place.target}.out")) == [
+        row["id"] for row in ROWS
+    ]
+    assert (len(made), len(set(made))) == (3, 3)
+    assert place.jobs() == 1
+    assert set(place.vertex.paid().values()) == {1}
