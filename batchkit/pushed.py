@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from batchkit.definition import Definition
     from batchkit.events import Progress
     from batchkit.layout import Layout
+    from batchkit.limits import Limits
     from batchkit.rundir import Run
     from batchkit.specs.spec import Spec
     from batchkit.tables.resident import Resident
@@ -108,7 +109,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
         _check_keys(statements, count, warehouse)
     block_rows = min(BLOCK_ROWS, definition.limits.max_rows)
     blocks = warehouse.query_rows(statements.blocks(block_rows)).batches
-    cut = _cut((block for batch in blocks for block in batch.to_pylist()), definition)
+    cut = _cut((block for batch in blocks for block in batch.to_pylist()), definition.limits)
     shards = [_shard(run, statements, f"{number:05d}", piece) for number, piece in enumerate(cut)]
     rejected = sum(shard.rows - shard.requests for shard in shards)
     built = Shards(str(definition.target), rejected, tuple(shards))
@@ -145,9 +146,8 @@ class _Piece:
     bytes: int
 
 
-def _cut(blocks: Iterable[Mapping[str, int]], definition: Definition) -> list[_Piece]:
+def _cut(blocks: Iterable[Mapping[str, int]], limits: Limits) -> list[_Piece]:
     """Blocks put together, as many as one job may hold."""
-    limits = definition.limits
     pieces: list[_Piece] = []
     for block in blocks:
         last = pieces[-1] if pieces else _Piece(0, 0, 0, 0)
