@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import ipaddress
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ import google.auth.api_key
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
+from batchkit.address import check_base_address
 from batchkit.errors import CredentialsError, SetupError
 from batchkit.failures import google_errors
 from batchkit.storage import Objects
@@ -179,7 +179,7 @@ def _row_reader(credentials: Any, *, is_emulated: bool) -> Any:
 def _transport(
     session: Any, url: str, retries: Retries | None, timeout: tuple[float, float]
 ) -> Transport:
-    _check_url(url)
+    check_base_address(url)
     # What is on this machine is not asked for through a proxy, which would see the credentials.
     session.trust_env = urlsplit(url).scheme == "https"
     return Transport(session, url, retries=retries, timeout=timeout)
@@ -212,23 +212,3 @@ def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         message = "the API key has characters in it that no key has, such as a space: copy it again"
         raise CredentialsError(message)
-
-
-def _check_url(url: str) -> None:
-    """Credentials must not travel in the clear, except to this machine."""
-    message = f"{url!r}: an address is https://…, or http:// on this machine"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise SetupError(message) from error
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    if not host or not is_safe:
-        raise SetupError(message)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

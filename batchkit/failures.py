@@ -6,6 +6,7 @@ HTTP responses, exceptions of Google's own libraries, connections that broke.
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -23,6 +24,7 @@ from batchkit.errors import (
     ServiceFailureError,
     TooLargeError,
 )
+from batchkit.reply import said_in
 from batchkit.wire import rpc_reason
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def service_error(response: requests.Response, operation: str) -> ServiceError:
     """The error that a response is, with what google.rpc.Status says in its body."""
     status = response.status_code
     error = _error_body(response)
-    details = [item for item in error.get("details") or () if jsonl.is_object(item)]
+    details = [item for item in _listed(error.get("details")) if jsonl.is_object(item)]
     reason = next((d["reason"] for d in details if d.get("reason")), error.get("status"))
     message = str(error.get("message") or response.reason or "no message")
     retry_after = _retry_after(response, details)
@@ -115,7 +117,7 @@ def _of_google(error: Any, operation: str) -> ServiceError:
     is_http = isinstance(error.response, requests.Response)
     body = _error_body(error.response) if is_http else {}
     message = str(body.get("message") or error.message)
-    listed = body.get("errors") or error.errors
+    listed = _listed(body.get("errors")) or error.errors
     said = [dict(item) for item in listed if jsonl.is_object(item)]
     reason = next((str(item["reason"]) for item in said if item.get("reason")), rpc_reason(status))
     found = _error_of(status, reason, message, said, operation)
@@ -146,7 +148,7 @@ def credentials_error(error: Exception, operation: str) -> ServiceFailureError |
 def _error_body(response: requests.Response) -> dict[str, Any]:
     """The `error` object, which some endpoints wrap in a list."""
     try:
-        content = jsonl.loads(response.content)
+        content = jsonl.loads(said_in(response))
     except (ValueError, requests.RequestException):
         return {}
     first = content[0] if jsonl.is_list(content) and content else content
@@ -159,7 +161,13 @@ def _retry_after(response: requests.Response, details: list[dict[str, Any]]) -> 
     delays = [str(item["retryDelay"]) for item in details if item.get("retryDelay")]
     for text in (*delays, response.headers.get("Retry-After", "")):
         try:
-            return float(text.removesuffix("s"))
+            seconds = float(text.removesuffix("s"))
         except ValueError:
             continue
+        if 0 <= seconds < math.inf:
+            return seconds
     return None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if jsonl.is_list(value) else []
