@@ -218,13 +218,16 @@ def _living_upload(attempt: Attempt) -> Mapping[str, Any] | None:
     if fact is None:
         return None
     intents = [f for f in attempt.facts if f.kind == "intent"]
-    then = next(f for f in reversed(intents) if f.number < fact.number)
+    then = next((f for f in reversed(intents) if f.number < fact.number), None)
+    if then is None:
+        return None
     refused = any(
-        f.kind == "refused" and f.content["status"] != _HELD for f in attempt.facts[fact.number :]
+        f.kind == "refused" and f.content.get("status") != _HELD
+        for f in attempt.facts[fact.number :]
     )
     expires = fact.content.get("expires")
     is_alive = expires is None or expires > time.time() + SPARE_SECONDS
-    is_ours = then.content["account"] == intents[-1].content["account"]
+    is_ours = then.content.get("account") == intents[-1].content.get("account")
     return fact.content if is_alive and is_ours and not refused else None
 
 

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["COLLECT_AGAIN", "RESTORE", "check_size", "damaged", "reading"]
 
+_UNREADABLE = (
+    pa.ArrowException,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 RESTORE = "restore it from a copy of the run directory"
 COLLECT_AGAIN = "delete it and collect the run again, which makes it anew"
 
@@ -31,7 +40,7 @@ def reading(path: Path, remedy: str = RESTORE) -> Generator[None]:
         if error.errno is not None:  # of the machine; Arrow's own have no number
             raise
         raise damaged(path, error, remedy) from error
-    except (pa.ArrowException, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise damaged(path, error, remedy) from error
 
 

@@ -13,6 +13,12 @@ import pyarrow.parquet as pq
 from batchkit.damage import COLLECT_AGAIN, RESTORE, reading
 from batchkit.layout import ROW
 from batchkit.outcome import STATUSES
+from batchkit.soundness import (
+    check_columns,
+    check_numbers,
+    check_size_of_rows,
+    check_statuses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +44,7 @@ class ShardOutcomes:
         self, paths: Mapping[int, Path], schema: pa.Schema, first_row: int, rows: int
     ) -> None:
         self._files = [
-            _OutcomeRows(path, COLLECT_AGAIN if attempt else RESTORE)
+            _OutcomeRows(path, COLLECT_AGAIN if attempt else RESTORE, schema, (first_row, rows))
             for attempt, path in paths.items()
         ]
         self._attempts = np.array([*paths, _PENDING], np.int32)  # -1, the last, is pending
@@ -93,14 +99,17 @@ class ShardOutcomes:
 class _OutcomeRows:
     """One outcomes file, read by position; its rows are sorted by row number."""
 
-    def __init__(self, path: Path, remedy: str) -> None:
+    def __init__(self, path: Path, remedy: str, schema: pa.Schema, shard: tuple[int, int]) -> None:
         self._path = path
         self._remedy = remedy
         self._held: dict[int, pa.Table] = {}
         with reading(path, remedy):
-            table = pq.read_table(path, columns=[ROW, "status"])
             metadata = pq.read_metadata(path)
-        self._rows: NDArray[np.int64] = table.column(ROW).to_numpy()
+            check_size_of_rows(path, metadata)
+            check_columns(pq.read_schema(path), schema)
+            table = pq.read_table(path, columns=[ROW, "status"])
+            self._rows: NDArray[np.int64] = check_numbers(table.column(ROW), *shard)
+            check_statuses(table.column("status"))
         self.statuses = pa.concat_arrays(table.column("status").chunks)
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
