@@ -19,6 +19,7 @@ from google.auth.transport.requests import AuthorizedSession
 from batchkit.address import check_base_address
 from batchkit.errors import CredentialsError, SetupError
 from batchkit.failures import google_errors
+from batchkit.secret import hide_secrets_in_logs
 from batchkit.storage import Objects
 from batchkit.transport import Transport
 from batchkit.warehouse import Warehouse
@@ -74,6 +75,7 @@ def connect(
     timeout: tuple[float, float] = (10.0, 300.0),
 ) -> Connection:
     """A connection to the Developer API, from the environment where arguments are left out."""
+    hide_secrets_in_logs()
     key = (api_key or "").strip() or _key_from_environment()
     _check_key(key)
     url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or _GEMINI_URL
@@ -141,6 +143,7 @@ class Cloud:
 
 def connect_cloud(project: str | None = None, *, credentials: Any = None) -> Cloud:
     """The project of the arguments, else of the environment, else of the credentials."""
+    hide_secrets_in_logs()
     found: Any = None
     if credentials is None:
         with google_errors("google.auth"):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from batchkit.damage import check_size
+from batchkit.damage import check_digest, check_size
 from batchkit.errors import (
     AmbiguousJobError,
     InvalidRequestError,
@@ -113,8 +113,10 @@ class Courier:
         job = self._left_behind(attempt, name) if attempt.facts else _only(listed, name)
         if job is not None and attempt.facts:
             return ledger.write(attempt, "adopted", **_seen(job))
-        if job is None and parcel.query is None:
-            check_size(parcel.path, shard.bytes)
+        if job is None:
+            if parcel.query is None:
+                check_size(parcel.path, shard.bytes)
+            check_digest(parcel.path, shard.sha256)
         attempt = ledger.write(
             attempt,
             "intent",

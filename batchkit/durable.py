@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "PRIVATE_FOLDER_MODE",
+    "PRIVATE_MODE",
     "SHARED_FOLDER_MODE",
     "SHARED_MODE",
     "create_once",
@@ -29,14 +31,14 @@ __all__ = [
 _SUFFIX = ".tmp"
 _PROCESS = secrets.token_hex(4)
 _MARKED = re.compile(r"\.(\d+)-([0-9a-f]{8})-[0-9a-f]{8}\.tmp$")
-_FILE_MODE = 0o600
+PRIVATE_MODE = 0o600
 SHARED_MODE = 0o666  # less the umask, as for any file a user asks for
-_FOLDER_MODE = 0o700
+PRIVATE_FOLDER_MODE = 0o700
 SHARED_FOLDER_MODE = 0o777
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, mode: int = _FILE_MODE) -> Generator[BinaryIO]:
+def whole_file(path: Path, mode: int = PRIVATE_MODE) -> Generator[BinaryIO]:
     """A file to write that takes its name only when the block ends without an error."""
     temporary = _temporary(path)
     try:
@@ -68,7 +70,7 @@ def create_once(path: Path, content: bytes) -> bool:
     sees half a file.
     """
     temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             file.write(content)
@@ -82,11 +84,11 @@ def create_once(path: Path, content: bytes) -> bool:
     return True
 
 
-def make_folder(path: Path, mode: int = _FOLDER_MODE) -> None:
-    """Create a folder that only its owner can read, with the folders above it, durably."""
+def make_folder(path: Path, mode: int = PRIVATE_FOLDER_MODE) -> None:
+    """Create a folder, with those above it, durably; only their owner can read them."""
     missing = list(takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
-    if missing:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        folder.mkdir(mode=mode, exist_ok=True)
     for folder in missing:
         sync_folder(folder.parent)
 

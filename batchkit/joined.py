@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchkit.damage import RESTORE, reading
+from batchkit.damage import RESTORE, check_size, damaged, reading
 from batchkit.errors import RunDirectoryError, TableError
 from batchkit.layout import ANSWER, PROVENANCE, ROW, result_fields
 
@@ -50,9 +50,10 @@ class JoinedRows:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows; each batch lies within one shard."""
         shards = map(self._opened, self._run.shards.shards)
-        shard, position = None, 0
+        shard, position, rows = None, 0, 0
         for batch in self._source():
-            taken = 0
+            taken, rows = 0, rows + batch.num_rows
+            self._check(rows <= self._run.shards.rows)
             while taken < batch.num_rows:
                 if shard is None or position == shard.rows:
                     shard, position = next(shards), 0
@@ -60,6 +61,13 @@ class JoinedRows:
                 window = batch.slice(taken, count)
                 yield self._joined(window, shard, position)
                 taken, position = taken + count, position + count
+        self._check(rows == self._run.shards.rows)
+
+    def _check(self, has_its_rows: bool) -> None:  # noqa: FBT001  # what is checked
+        """Raise unless the source gives as many rows as the run was built of."""
+        if not has_its_rows:
+            reason = f"its rows are not the {self._run.shards.rows:,} that the run was built of"
+            raise damaged(self._run.folder / self._definition.table.files[0].path, reason)
 
     def _opened(self, shard: Shard) -> _OpenShard:
         outcomes = self._run.outcomes(shard)
@@ -90,6 +98,9 @@ class JoinedRows:
     def _table(self) -> Iterator[pa.RecordBatch]:
         table = self._definition.table
         table.check_unchanged(self._run.folder)
+        for file in table.files:
+            if file.modified is None:
+                check_size(self._run.folder / file.path, file.bytes)
         try:
             yield from table.batches(self._run.folder, table.schema)
         except TableError as error:

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import Any, cast
 
-__all__ = ["hide_uploads_in_logs", "without_secrets"]
+__all__ = ["hide_secrets_in_logs", "without_secrets"]
 
 _INSTEAD = "…"
 # What a value ends at, in an address, a header, JSON or a sentence.
@@ -42,14 +42,22 @@ def _named(found: re.Match[str]) -> str:
     return (found["name"] or "") + _INSTEAD
 
 
-def hide_uploads_in_logs() -> None:
-    """Have urllib3 keep addresses of uploads to itself; it writes all others at DEBUG, too.
+def hide_secrets_in_logs() -> None:
+    """Have libraries keep to themselves what they would write at DEBUG.
 
-    Doing it again changes nothing.
+    For urllib3 that is each address, those of uploads, too; for google-auth the headers of each
+    request. Doing it again changes nothing.
     """
     for name in ("urllib3.connectionpool", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_shows_no_upload)
+    logging.getLogger("google.auth.transport.requests").addFilter(_shows_no_headers)
 
 
 def _shows_no_upload(record: logging.LogRecord) -> bool:
     return "upload_id=" not in record.getMessage()
+
+
+def _shows_no_headers(record: logging.LogRecord) -> bool:
+    for name in ("httpRequest", "httpResponse"):
+        vars(record).pop(name, None)
+    return True

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = [
-    "Shape",
     "check_shape",
     "is_count",
     "is_flag",
     "is_number",
     "is_plain_name",
+    "is_tally",
     "is_text",
     "listed",
     "optional",
@@ -76,6 +76,11 @@ def is_text(value: Any) -> bool:
 def is_flag(value: Any) -> bool:
     """Whether a value is true or false."""
     return isinstance(value, bool)
+
+
+def is_tally(value: Any) -> bool:
+    """Whether a value says how many there are of each kind."""
+    return jsonl.is_object(value) and all(map(is_count, value.values()))
 
 
 def is_count(value: Any) -> bool:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["check_columns", "check_numbers", "check_rows", "check_size_of_rows", "check_statuses"]
+__all__ = [
+    "check_columns",
+    "check_no_nulls",
+    "check_numbers",
+    "check_rows",
+    "check_size_of_rows",
+    "check_statuses",
+]
 
 # Rows of ours take a byte or more; a file that says that it holds many more is a bomb.
 _ROWS_PER_BYTE = 64
@@ -61,6 +68,13 @@ def check_numbers(column: pa.ChunkedArray, first_row: int, rows: int) -> NDArray
 def _is_within(numbers: NDArray[np.int64], first_row: int, rows: int) -> bool:
     rises = bool(np.all(np.diff(numbers) > 0))
     return rises and first_row <= int(numbers[0]) and int(numbers[-1]) < first_row + rows
+
+
+def check_no_nulls(column: pa.ChunkedArray) -> None:
+    """Raise ValueError for a column that lacks a value."""
+    if column.null_count:
+        message = f"{column.null_count:,} nulls where there are none"
+        raise ValueError(message)
 
 
 def check_statuses(column: pa.ChunkedArray) -> None:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from batchkit.secret import hide_uploads_in_logs, without_secrets
+from batchkit.secret import hide_secrets_in_logs, without_secrets
 
 SIGNED = (
     "https://storage.googleapis.com/b/o?X-Goog-Algorithm=GOOG4-RSA-SHA256"
@@ -57,10 +57,20 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_addresses_of_uploads_are_kept_out_of_logs(caplog: pytest.LogCaptureFixture) -> None:
-    hide_uploads_in_logs()
-    hide_uploads_in_logs()
+    hide_secrets_in_logs()
+    hide_secrets_in_logs()
     log = logging.getLogger("urllib3.connectionpool")
     with caplog.at_level(logging.DEBUG):
         log.debug('%s "%s %s"', "https://h", "PUT", "/upload?upload_id=ABC")
         log.debug('%s "%s %s"', "https://h", "GET", "/files")
     assert [record.args for record in caplog.records] == [("https://h", "GET", "/files")]
+
+
+def test_headers_of_requests_are_kept_out_of_logs(caplog: pytest.LogCaptureFixture) -> None:
+    hide_secrets_in_logs()
+    log = logging.getLogger("google.auth.transport.requests")
+    with caplog.at_level(logging.DEBUG):
+        sent = {"url": "https://h", "headers": {"authorization": "Bearer t0ken"}}
+        log.debug("Making request...", extra={"httpRequest": sent})
+    assert [record.getMessage() for record in caplog.records] == ["Making request..."]
+    assert "t0ken" not in repr([vars(record) for record in caplog.records])

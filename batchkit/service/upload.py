@@ -17,7 +17,6 @@ from batchkit.address import is_private
 from batchkit.errors import RateLimitedError, ServiceError, ServiceFailureError
 from batchkit.failures import connection_error, service_error
 from batchkit.reply import held
-from batchkit.secret import hide_uploads_in_logs
 from batchkit.transport import Call
 
 if TYPE_CHECKING:
@@ -99,7 +98,6 @@ class _Session:
         self._http = requests.Session()
         self._http.trust_env = address.startswith("https:")  # as in clients.connect
         self._finished: dict[str, Any] | None = None
-        hide_uploads_in_logs()
 
     def send_chunk(self, offset: int, chunk_bytes: int) -> dict[str, Any] | None:
         """Send one chunk; the File resource after the last, None before."""

@@ -15,6 +15,7 @@ from batchkit.pushed import balance
 from batchkit.results import Results
 from batchkit.rundir import AUDIT, opened
 from batchkit.service.client import client_for, cloud_of
+from batchkit.shape import check_shape, is_tally
 from batchkit.tasks import CollectTask, run_collect
 from batchkit.verdict import verdict_of
 from batchkit.watch import Watch
@@ -95,7 +96,9 @@ def _lines(run: Run) -> Counter[str]:
     lines: Counter[str] = Counter()
     for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
         with reading(marker, COLLECT_AGAIN):
-            lines.update(jsonl.loads(marker.read_bytes())["lines"])
+            content = jsonl.loads(marker.read_bytes())
+            check_shape(content, {"lines": is_tally})
+            lines.update(content["lines"])
     return lines
 
 
