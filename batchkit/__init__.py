@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from batchkit.steps.collect import collect
     from batchkit.steps.convert import convert
     from batchkit.steps.read_responses import read_responses
+    from batchkit.steps.retry import retry
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
     from batchkit.tables.bigquery import Query, query
@@ -72,6 +73,7 @@ __all__ = [
     "open_run",
     "query",
     "read_responses",
+    "retry",
     "run",
     "submit",
     "wait",
@@ -107,6 +109,7 @@ _HOMES = {
     "open_run": "rundir",
     "query": "tables.bigquery",
     "read_responses": "steps.read_responses",
+    "retry": "steps.retry",
     "run": "journey",
     "submit": "steps.submit",
     "wait": "steps.wait",

@@ -20,6 +20,7 @@ from batchkit.fitting import fitted
 from batchkit.join import Join, Placement
 from batchkit.label import row_labels
 from batchkit.layout import ANSWER, RAW, ROW, outcome_schema
+from batchkit.ledger import Attempt
 from batchkit.outcome import Response, response_batch
 from batchkit.outcome_file import OutcomeSorter
 from batchkit.quarantine import Quarantine
@@ -52,7 +53,7 @@ _NOT_ASKED: Mapping[Placement | None, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The rows of a shard that have a request: their numbers in the table, and their keys.
+    """The rows that an attempt asks: their numbers in the table, and their keys.
 
     `labels` name the keys on lines that carry none; `requests` are what was asked, one line each.
     """
@@ -76,7 +77,7 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     the counts of lines by placement and of rows by status.
     """
     definition = Definition.read(folder)
-    asked = _asked(folder, shard, definition)
+    asked = _asked(folder, Attempt(shard, attempt).asked_name, definition)
     responses = folder / "responses" / f"{shard}-{attempt}.jsonl"
     outcomes = folder / "outcomes" / f"{shard}-{attempt}.parquet"
     collection = _Collection(definition, asked, responses)
@@ -95,15 +96,15 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     return {"lines": dict(collection.counts), "statuses": dict(statuses)}
 
 
-def _asked(folder: Path, shard: str, definition: Definition) -> _Asked:
-    path = folder / "rows" / f"{shard}.parquet"
+def _asked(folder: Path, name: str, definition: Definition) -> _Asked:
+    path = folder / "rows" / f"{name}.parquet"
     table = pq.read_table(path, columns=["row", "wire_key", "request_of"])
     table = table.filter(pc.equal(table.column("row"), table.column("request_of")))
     rows, keys = table.column("row").to_numpy(), table.column("wire_key").to_pylist()
     labels: dict[str, str] = {}
     if definition.dialect.labelled:
         labels = dict(zip(row_labels(definition.tag, rows).to_pylist(), keys, strict=True))
-    requests = folder / "requests" / f"{shard}.jsonl"
+    requests = folder / "requests" / f"{name}.jsonl"
     return _Asked(rows, keys, labels, requests, definition.dialect)
 
 

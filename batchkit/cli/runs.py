@@ -18,6 +18,7 @@ from batchkit.cli.options import (
     json_option,
     limits_of,
     poll_option,
+    retries_option,
     settle_option,
     spec_of,
     target_option,
@@ -74,6 +75,7 @@ batchkit run requests.jsonl --model gemini-3.8-flash
 @click.option("--emulator", is_flag=True, help="Use an emulator on this machine, not Google.")
 @settle_option
 @poll_option
+@retries_option
 @json_option
 def run(
     *,

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
-from batchkit import durable, jsonl
+from batchkit.balance import strike_balance
 from batchkit.display.live import shown
-from batchkit.engines import check_done, engine_named
-from batchkit.events import Collected
+from batchkit.harvest import harvest
 from batchkit.results import Results
 from batchkit.rundir import opened
-from batchkit.service.client import client_for
-from batchkit.tasks import CollectTask, run_collect
-from batchkit.verdict import verdict_of
-from batchkit.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,59 +39,7 @@ def collect(
     """
     run = opened(run)
     with shown(progress) as tell, run.hold():
-        durable.sweep(run.folder)
-        if any(attempt.stage in {"running", "ended"} for attempt in run.attempts()):
-            used = client_for(run.definition.dialect.service, client)
-            watch = Watch(run, used, tell)
-            run.check_account(watch.client.account)
-            watch.advance()
-        tasks = _tasks(run)
-        durable.make_folder(run.folder / "outcomes")
-        for done, _ in enumerate(engine_named(engine).map(run_collect, tasks), start=1):
-            tell(Collected(min(done, len(tasks)), len(tasks)))
-        check_done(sum(task.marker.exists() for task in tasks), len(tasks))
+        harvest(run, client, engine, tell)
         results = Results(run, source)
-        _strike_balance(run, results)
+        strike_balance(run)
     return results
-
-
-def _tasks(run: Run) -> list[CollectTask]:
-    return [
-        CollectTask(str(run.folder), shard.name, attempt.number, verdict_of(attempt))
-        for shard in run.shards.shards
-        for attempt in run.ledger.attempts(shard.name)
-        if attempt.stage == "fetched"
-    ]
-
-
-def _strike_balance(run: Run, results: Results) -> None:
-    """Write `audit.json` and `quarantine.jsonl`; rows that do not add up are an error of ours."""
-    counts = results.tally()
-    rows = run.shards.rows
-    if sum(counts.values()) != rows:
-        message = f"{sum(counts.values())} outcomes for {rows} rows"
-        raise AssertionError(message)
-    markers = sorted((run.folder / "outcomes").glob("*-*.json"))
-    lines: Counter[str] = Counter()
-    for marker in markers:
-        lines.update(jsonl.loads(marker.read_bytes())["lines"])
-    audit = {
-        "rows": rows,
-        "statuses": counts,
-        "requests": run.shards.requests,
-        "jobs": sum(1 for attempt in run.attempts() if attempt.job),
-        "lines": dict(lines),
-        "is_complete": counts["pending"] == 0,
-    }
-    durable.write_whole(run.folder / "audit.json", jsonl.dumps_readable(audit))
-    _gather_quarantine(run)
-
-
-def _gather_quarantine(run: Run) -> None:
-    aside = sorted((run.folder / "outcomes").glob("*.quarantine.jsonl"))
-    kept = [path for path in aside if path.stat().st_size]
-    if kept:
-        with durable.whole_file(run.folder / "quarantine.jsonl") as whole:
-            for path in kept:
-                with path.open("rb") as part:
-                    shutil.copyfileobj(part, whole)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchkit.courier import Courier
 from batchkit.display.live import shown
-from batchkit.errors import RateLimitedError, SetupError, TooLargeError
+from batchkit.errors import InvalidRequestError, RateLimitedError, SetupError, TooLargeError
 from batchkit.events import Said, Sent
 from batchkit.rundir import opened
 from batchkit.service.client import client_for
@@ -51,42 +51,55 @@ def submit(
 ) -> Submission:
     """Create a job for each shard that has none; safe to repeat, in any process, on any day.
 
-    A shard that has a job is left alone, also when a copy of the run directory made the job. After
-    a create that was not answered, the job is looked for by its name, for `settle_seconds`, before
-    another is created; AmbiguousJobError when there are several. When the service takes no
-    more jobs now (429), the others stay unsent and the Submission says so: submit again as jobs
-    end. Other refusals raise a ServiceError; nothing of the run is lost.
+    Rows that `retry` has built to be asked again are shards of their own. A shard that has a job is
+    left alone, also when a copy of the run directory made the job. After a create that was not
+    answered, the job is looked for by its name, for `settle_seconds`, before another is created;
+    AmbiguousJobError when there are several. When the service takes no more jobs now (429), the
+    others stay unsent and the Submission says so: submit again as jobs end. Refusing a part of a
+    job that is bisected settles that part. Other refusals raise a ServiceError; nothing of the run
+    is lost.
     """
     run = opened(run)
     way = target or run.shards.target
     _check_target(run, way)
-    sent, total = 0, sum(1 for shard in run.shards.shards if shard.requests)
     with shown(progress) as tell, run.hold():
         used = client_for(run.definition.dialect.service, client)
         courier = Courier(run, used, tell, settle_seconds)
         run.check_account(courier.client.account)
         target_named(way).check(used, way)
-        jobs = _jobs(run, courier)
-        tell(Sent(0, total))
-        for shard in run.shards.shards:
-            if not shard.requests:
+        return _sent(courier, way)
+
+
+def _sent(courier: Courier, way: str) -> Submission:
+    tell = courier.tell
+    asked = [(s, attempt) for s, attempt in courier.run.asked() if not attempt.last("closed")]
+    sent, total = 0, len(asked)
+    jobs = _jobs(courier)
+    tell(Sent(0, total))
+    for shard, attempt in asked:
+        if attempt.stage in _OPEN:
+            try:
+                courier.send(shard, attempt, way, jobs)
+            except RateLimitedError as error:
+                said = f"{sent} of {total} shards have a job; the service takes no more now"
+                tell(Said(f"{said}: {error.message}", is_warning=True))
+                return Submission(sent, total, error)
+            except InvalidRequestError as error:
+                refused = courier.run.ledger.attempt(attempt.shard, attempt.number)
+                if not (refused.is_half and refused.is_refused):
+                    raise
+                courier.run.ledger.close(refused)
+                tell(Said(f"shard {shard.name} is refused: {error.message}", is_warning=True))
+                total -= 1
                 continue
-            attempt = run.ledger.attempts(shard.name)[-1]
-            if attempt.stage in _OPEN:
-                try:
-                    courier.send(shard, attempt, way, jobs)
-                except RateLimitedError as error:
-                    said = f"{sent} of {total} shards have a job; the service takes no more now"
-                    tell(Said(f"{said}: {error.message}", is_warning=True))
-                    return Submission(sent, total, error)
-            sent += 1
-            tell(Sent(sent, total))
+        sent += 1
+        tell(Sent(sent, total))
     return Submission(sent, total)
 
 
-def _jobs(run: Run, courier: Courier) -> JobsByName:
+def _jobs(courier: Courier) -> JobsByName:
     """The jobs there are before any is created; none are needed where none is to be created."""
-    is_complete = all(attempt.stage not in _OPEN for attempt in run.attempts())
+    is_complete = all(attempt.stage not in _OPEN for attempt in courier.run.attempts())
     return {} if is_complete else courier.jobs()
 
 
@@ -98,7 +111,7 @@ def _check_target(run: Run, name: str) -> None:
         message = f"{run.folder} was built for another service than {name}: build it for that one"
         raise SetupError(message)
     largest = target.largest_shard(run.definition.limits)
-    for shard in run.shards.shards:
+    for shard, _ in run.asked():
         if shard.bytes > largest:
             message = f"shard {shard.name} has {shard.bytes:,} bytes, {name} takes {largest:,}"
             raise TooLargeError(0, "TOO_LARGE", message, (), "submit")
