@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from batchkit.steps.check import check
     from batchkit.steps.collect import collect
     from batchkit.steps.convert import convert
+    from batchkit.steps.pushdown_sql import pushdown_sql
     from batchkit.steps.read_responses import read_responses
     from batchkit.steps.retry import retry
     from batchkit.steps.submit import submit
@@ -71,6 +72,7 @@ __all__ = [
     "errors",
     "generate",
     "open_run",
+    "pushdown_sql",
     "query",
     "read_responses",
     "retry",
@@ -107,6 +109,7 @@ _HOMES = {
     "embed": "specs.embed",
     "generate": "specs.generate",
     "open_run": "rundir",
+    "pushdown_sql": "steps.pushdown_sql",
     "query": "tables.bigquery",
     "read_responses": "steps.read_responses",
     "retry": "steps.retry",

@@ -4,44 +4,69 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchkit import durable, jsonl
+from batchkit.pushed import balance
+from batchkit.rundir import AUDIT
+from batchkit.service.client import cloud_of
 from batchkit.verdict import refusal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from batchkit.rundir import Run
+    from batchkit.service.client import Client
 
 __all__ = ["strike_balance"]
 
 
-def strike_balance(run: Run) -> None:
-    """Write `audit.json` and `quarantine.jsonl`; rows that do not add up are an error of ours."""
-    counts = run.tally()
-    rows = run.shards.rows
-    if sum(counts.values()) != rows:
-        message = f"{sum(counts.values())} outcomes for {rows} rows"
-        raise AssertionError(message)
-    markers = sorted((run.folder / "outcomes").glob("*-*.json"))
-    lines: Counter[str] = Counter()
-    for marker in markers:
-        lines.update(jsonl.loads(marker.read_bytes())["lines"])
-    asked = list(run.asked())
-    audit = {
-        "rows": rows,
-        "statuses": counts,
-        "requests": run.shards.requests,
-        "jobs": sum(1 for _, attempt in asked if attempt.job),
-        "repeats": sum(shard.requests for shard, a in asked if a.number > 1 and a.job),
-        "attempts": _spent(run),
-        "lines": dict(lines),
-        "is_complete": counts["pending"] == 0,
-    }
-    durable.write_whole(run.folder / "audit.json", jsonl.dumps_readable(audit))
+def strike_balance(run: Run, client: Client | None) -> None:
+    """Write `audit.json` and `quarantine.jsonl`; rows that do not add up are an error of ours.
+
+    The client is for rows that stay in BigQuery, which are counted there.
+    """
+    if run.definition.resident is not None:
+        statuses, lines = balance(run, cloud_of(client).warehouse)
+        _write_audit(run, statuses, lines, [])
+        return
+    _write_audit(run, run.tally(), _lines(run), _spent(run))
     _gather_quarantine(run)
 
 
-def _spent(run: Run) -> list[dict[str, Any]]:
+def _write_audit(
+    run: Run,
+    statuses: Mapping[str, int],
+    lines: Mapping[str, int],
+    spent: Sequence[Mapping[str, int]],
+) -> None:
+    rows = run.shards.rows
+    if sum(statuses.values()) != rows:
+        message = f"{sum(statuses.values())} outcomes for {rows} rows"
+        raise AssertionError(message)
+    asked = list(run.asked())
+    audit = {
+        "rows": rows,
+        "statuses": statuses,
+        "requests": run.shards.requests,
+        "jobs": sum(1 for _, attempt in asked if attempt.job),
+        "repeats": sum(shard.requests for shard, a in asked if a.number > 1 and a.job),
+        "attempts": list(spent),
+        "lines": dict(lines),
+        "is_complete": statuses["pending"] == 0,
+    }
+    durable.write_whole(run.folder / AUDIT, jsonl.dumps_readable(audit))
+
+
+def _lines(run: Run) -> Counter[str]:
+    """Response lines by placement, over all response files."""
+    lines: Counter[str] = Counter()
+    for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
+        lines.update(jsonl.loads(marker.read_bytes())["lines"])
+    return lines
+
+
+def _spent(run: Run) -> list[dict[str, int]]:
     """What each time of asking came to, over all shards: requests, how many `ok`, tokens."""
     spent: list[Counter[str]] = []
     for shard in run.shards.shards:
@@ -55,6 +80,7 @@ def _spent(run: Run) -> list[dict[str, Any]]:
 
 
 def _gather_quarantine(run: Run) -> None:
+    """Write `quarantine.jsonl`: the lines that fit no row."""
     aside = sorted((run.folder / "outcomes").glob("*.quarantine.jsonl"))
     kept = [path for path in aside if path.stat().st_size]
     if kept:

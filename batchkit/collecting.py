@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchkit import jsonl
+from batchkit.asked import Asked
 from batchkit.definition import Definition
 from batchkit.durable import whole_file
-from batchkit.echoes import Echoes
+from batchkit.echoes import Echoes, line_digest
 from batchkit.fitting import fitted
 from batchkit.join import Join, Placement
-from batchkit.label import row_labels
 from batchkit.layout import ANSWER, RAW, ROW, outcome_schema
 from batchkit.ledger import Attempt
 from batchkit.outcome import Response, response_batch
@@ -27,14 +26,13 @@ from batchkit.quarantine import Quarantine
 from batchkit.wire import decode_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from batchkit.verdict import Verdict
-    from batchkit.wire import Dialect
 
 __all__ = ["collect_responses"]
 
@@ -49,25 +47,7 @@ _ASIDE: Mapping[Placement, str] = MappingProxyType(
 _NOT_ASKED: Mapping[Placement | None, str] = MappingProxyType(
     {"unknown": "no row waits for an answer to this request", "conflict": "two answers differ"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The rows that an attempt asks: their numbers in the table, and their keys.
-
-    `labels` name the keys on lines that carry none; `requests` are what was asked, one line each.
-    """
-
-    rows: NDArray[np.int64]
-    keys: list[str]
-    labels: Mapping[str, str]
-    requests: Path
-    dialect: Dialect
-
-    def hashes(self) -> list[str | None]:
-        """The hash of each request, to hold echoes against: it costs as much as building did."""
-        with self.requests.open("rb") as file:
-            return [self.dialect.hash(line) for _, line in jsonl.lines(file)]
+_OUTDONE = "another line with its key echoes what the row asked"
 
 
 def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) -> dict[str, Any]:
@@ -77,7 +57,7 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     the counts of lines by placement and of rows by status.
     """
     definition = Definition.read(folder)
-    asked = _asked(folder, Attempt(shard, attempt).asked_name, definition)
+    asked = Asked.read(folder, Attempt(shard, attempt).asked_name, definition)
     responses = folder / "responses" / f"{shard}-{attempt}.jsonl"
     outcomes = folder / "outcomes" / f"{shard}-{attempt}.parquet"
     collection = _Collection(definition, asked, responses)
@@ -94,18 +74,6 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
         if quarantine.stat().st_size == 0:
             quarantine.unlink()
     return {"lines": dict(collection.counts), "statuses": dict(statuses)}
-
-
-def _asked(folder: Path, name: str, definition: Definition) -> _Asked:
-    path = folder / "rows" / f"{name}.parquet"
-    table = pq.read_table(path, columns=["row", "wire_key", "request_of"])
-    table = table.filter(pc.equal(table.column("row"), table.column("request_of")))
-    rows, keys = table.column("row").to_numpy(), table.column("wire_key").to_pylist()
-    labels: dict[str, str] = {}
-    if definition.dialect.labelled:
-        labels = dict(zip(row_labels(definition.tag, rows).to_pylist(), keys, strict=True))
-    requests = folder / "requests" / f"{name}.jsonl"
-    return _Asked(rows, keys, labels, requests, definition.dialect)
 
 
 def _range_rows(rows: int, responses: Path) -> int:
@@ -135,7 +103,7 @@ def _write(
 class _Collection:
     """The lines of one response file on their way to rows."""
 
-    def __init__(self, definition: Definition, asked: _Asked, responses: Path) -> None:
+    def __init__(self, definition: Definition, asked: Asked, responses: Path) -> None:
         self.counts: Counter[Placement] = Counter()
         self._asked = asked
         self._join = Join(asked.keys)
@@ -177,10 +145,12 @@ class _Collection:
         for numbered in chunk:
             line = numbered[1]
             response = self._decoded(line)
-            if response.key is None and response.label is None and response.request_hash:
-                self._echoes.add(response.request_hash, line, numbered[0])
+            key = self._key(response)
+            echo = self._echo(response, line) if key is None else None
+            if echo is not None:
+                self._echoes.add(echo, line, numbered[0])
                 continue
-            placement, position = self._join.place(self._key(response), line)
+            placement, position = self._join.place(key, line)
             if placement == "joined":
                 positions.append(position)
                 responses.append(response)
@@ -196,6 +166,13 @@ class _Collection:
             return response.key
         return self._asked.labels.get(response.label)
 
+    def _echo(self, response: Response, line: bytes) -> str | None:
+        """The hash of the request that a line echoes which names no row.
+
+        One with a label of another run, whose request was sent again, gets it only here.
+        """
+        return response.request_hash if response.label is None else decode_line(line).request_hash
+
     def _echoed(self, conflicts: dict[int, None], aside: Quarantine) -> Iterator[pa.RecordBatch]:
         """What echoes decide: lines that carry nothing else, and which of differing answers is it.
 
@@ -206,10 +183,10 @@ class _Collection:
         settled = self._echoes.settle(hashes, self._join.unanswered())
         self.counts += settled.counts
         self._join.answer([*settled.joined.values(), *settled.conflicts])
-        for position in won.values():
+        for position in won:
             del conflicts[position]
         conflicts |= dict.fromkeys(settled.conflicts)
-        chosen = {**settled.joined, **won}
+        chosen = {**settled.joined, **{number: position for position, (_, number) in won.items()}}
         with self._responses.open("rb") as file:
             for chunk in _chunks(file):
                 positions = [chosen[number] for number, _ in chunk if number in chosen]
@@ -222,34 +199,33 @@ class _Collection:
         self._set_losers_aside(won, aside)
 
     def _winners(
-        self, conflicts: Mapping[int, None], hashes: Sequence[str | None]
-    ) -> dict[int, int]:
-        """Of differing answers to one key, the one that echoes what the row asked, by line."""
+        self, conflicts: Collection[int], hashes: Sequence[str | None]
+    ) -> dict[int, tuple[bytes, int]]:
+        """Of differing answers to one key, the one that echoes what the row asked.
+
+        Its digest and line number by position; none where several do, or no line does.
+        """
         found: dict[int, dict[bytes, int]] = {}
         for (number, line), position in self._lines_of(conflicts):
             if decode_line(line).request_hash == hashes[position]:
-                found.setdefault(position, {}).setdefault(line, number)
+                found.setdefault(position, {}).setdefault(line_digest(line), number)
         return {
-            next(iter(lines.values())): position
+            position: next(iter(lines.items()))
             for position, lines in found.items()
             if len(lines) == 1
         }
 
-    def _set_losers_aside(self, won: Mapping[int, int], aside: Quarantine) -> None:
-        places = dict.fromkeys(won.values())
-        lines = self._lines_of(places)
-        kept = {position: line for (number, line), position in lines if number in won}
-        for numbered, position in self._lines_of(places):
-            if numbered[1] != kept[position]:
-                reason = "it echoes another request than its key's"
-                aside.keep(numbered, self._decoded(numbered[1]), reason)
+    def _set_losers_aside(self, won: Mapping[int, tuple[bytes, int]], aside: Quarantine) -> None:
+        for numbered, position in self._lines_of(won):
+            if line_digest(numbered[1]) != won[position][0]:
+                aside.keep(numbered, self._decoded(numbered[1]), _OUTDONE)
 
-    def _set_aside_conflicts(self, conflicts: Mapping[int, None], aside: Quarantine) -> None:
+    def _set_aside_conflicts(self, conflicts: Collection[int], aside: Quarantine) -> None:
         """Keep every line of the rows in conflict, the first ones, too."""
         for numbered, _ in self._lines_of(conflicts):
             aside.keep(numbered, self._decoded(numbered[1]), "two answers differ")
 
-    def _lines_of(self, positions: Mapping[int, None]) -> Iterator[tuple[tuple[int, bytes], int]]:
+    def _lines_of(self, positions: Collection[int]) -> Iterator[tuple[tuple[int, bytes], int]]:
         """The numbered lines that a key or a label gives to one of these rows, read again."""
         if not positions:
             return

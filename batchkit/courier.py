@@ -71,6 +71,15 @@ class Courier:
             jobs[job.display_name or ""][job.name] = job  # one that moved to the next page is once
         return {name: list(same.values()) for name, same in jobs.items()}
 
+    def check(self, shard: Shard, attempt: Attempt, target: str, listed: JobsByName) -> None:
+        """Raise, before anything is sent, when a new job of the shard would write over something.
+
+        What a job of ours made that is there, or may be, is left to `send`, which looks for it.
+        """
+        parcel = self._parcel(shard, attempt, target)
+        if not attempt.may_have_job and parcel.display_name not in listed:
+            target_named(target).check_parcel(self.client, parcel)
+
     def send(self, shard: Shard, attempt: Attempt, target: str, listed: JobsByName) -> Attempt:
         """Get what an attempt asks a job, exactly one, and return the attempt that has it.
 
@@ -153,11 +162,13 @@ class Courier:
     def _parcel(self, shard: Shard, attempt: Attempt, target: str) -> Parcel:
         definition = self.run.definition
 
+        path = self.run.requests_path(shard.name)
+
         def sending(sent: int, total: int) -> None:
             self.tell(Transferred(shard.name, sent, total, is_upload=True))
 
         return Parcel(
-            path=self.run.requests_path(shard.name),
+            path=path,
             kind=definition.spec.kind,
             model=definition.spec.model,
             display_name=f"batchkit-{definition.id}-{attempt.name}-{shard.sha256[:12]}",
@@ -168,6 +179,7 @@ class Courier:
             output=definition.output,
             is_legacy=not definition.dialect.wrapped,
             may_exist=attempt.last("intent") is not None,
+            query=path.read_text() if definition.resident else None,
             on_progress=sending,
         )
 

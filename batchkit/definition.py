@@ -14,6 +14,7 @@ from batchkit.layout import Layout
 from batchkit.limits import Limits
 from batchkit.specs.spec import Spec, spec_from_json, spec_hash
 from batchkit.tables.pinned import PinnedTable
+from batchkit.tables.resident import Resident
 from batchkit.wire import DIALECTS, Dialect
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Definition:
 
     `carry` names the columns copied into the run for a table that stays outside; `target` is None
     until the requests are there to choose by; `output` is where a Vertex job writes, when that is
-    not where its requests are; `salt` goes into the fingerprint of the account.
+    not where its requests are; `resident` is the table for a run whose rows stay in BigQuery, None
+    for all others; `salt` goes into the fingerprint of the account.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Definition:
     layout: Layout
     salt: str
     made_by: str
+    resident: Resident | None = None
 
     @property
     def tag(self) -> str:
@@ -88,6 +91,7 @@ class Definition:
             "target service": self.dialect.name,
             "labels": self.dialect.labelled,
             "output": self.output,
+            "pushdown": self.resident is not None,
             "layout": self.layout.to_json(),
         }
 
@@ -120,6 +124,7 @@ class Definition:
             "output": self.output,
             "limits": self.limits.to_json(),
             "layout": self.layout.to_json(),
+            "resident": self.resident.to_json() if self.resident else None,
             "salt": self.salt,
         }
 
@@ -164,7 +169,12 @@ class Definition:
             layout=Layout.from_json(content["layout"]),
             salt=content["salt"],
             made_by=content["batchkit"],
+            resident=_resident(content.get("resident")),
         )
+
+
+def _resident(content: Mapping[str, Any] | None) -> Resident | None:
+    return Resident.from_json(content) if content else None
 
 
 def _dialect(name: str, *, labelled: bool) -> Dialect:

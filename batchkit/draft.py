@@ -17,10 +17,12 @@ from batchkit.fields import nearest
 from batchkit.key import check_key_columns
 from batchkit.layout import result_fields
 from batchkit.limits import default_limits, ending_model
+from batchkit.pushed import check_pushdown, planned
 from batchkit.specs.ready import ready
 from batchkit.tables.opened import open_table
 from batchkit.tables.pinned import PinnedTable
 from batchkit.tables.request_lines import KEY, file_kind, request_lines_table
+from batchkit.tables.resident import resident_table
 from batchkit.tables.stream import digest_stream, pin_stream
 from batchkit.targets.target import target_named
 from batchkit.wire import dialect_for
@@ -32,13 +34,16 @@ if TYPE_CHECKING:
 
     from batchkit.layout import Layout
     from batchkit.limits import Limits
+    from batchkit.pushdown.statements import Statements
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
     from batchkit.tables.reach import Reach
+    from batchkit.tables.resident import Resident
     from batchkit.tables.stream import TableStream
+    from batchkit.warehouse import Warehouse
     from batchkit.wire import Dialect
 
-__all__ = ["Choices", "Draft", "OnBadKey"]
+__all__ = ["Choices", "Draft", "OnBadKey", "plan_pushdown"]
 
 _LOG = logging.getLogger("batchkit")
 
@@ -57,6 +62,7 @@ class Choices:
     layout: Layout
     output: str | None = None
     labels: bool = True
+    pushdown: bool = False
 
 
 class Draft:
@@ -66,9 +72,16 @@ class Draft:
     key that cannot name rows, a field that the service does not know.
     """
 
-    def __init__(self, opened: TableStream | PinnedTable, spec: Spec, choices: Choices) -> None:
+    def __init__(
+        self,
+        opened: TableStream | PinnedTable,
+        spec: Spec,
+        choices: Choices,
+        resident: Resident | None = None,
+    ) -> None:
         self.spec = spec
         self._opened = opened
+        self._resident = resident
         self._choices = choices
         self._dialect = _dialect(spec, choices)
         self._limits = _limits(spec, choices, self._dialect)
@@ -83,7 +96,10 @@ class Draft:
         cls, table: TableLike, spec: Spec, choices: Choices, reach: Reach | None = None
     ) -> Draft:
         """The draft of anything that is a table."""
-        return cls(open_table(table, choices.key, reach), spec, choices)
+        resident = None
+        if choices.pushdown and reach is not None:
+            resident = plan_pushdown(table, spec, choices, reach.cloud.warehouse).resident
+        return cls(open_table(table, choices.key, reach), spec, choices, resident)
 
     @classmethod
     def of_requests(cls, path: str | Path, model: str, choices: Choices) -> Draft:
@@ -101,7 +117,12 @@ class Draft:
         """Pin the table in the run directory and settle the run's identity; nothing is sent."""
         now = dt.datetime.now(dt.UTC)
         opened = self._opened
-        pinned = opened if isinstance(opened, PinnedTable) else pin_stream(opened, folder)
+        if isinstance(opened, PinnedTable):
+            pinned = opened
+        elif self._resident is not None:
+            pinned = PinnedTable(opened.description, opened.schema, (), None, opened.origin)
+        else:
+            pinned = pin_stream(opened, folder)
         run_id = f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}"
         return self._definition(
             pinned, run_id, now.isoformat(timespec="seconds"), secrets.token_hex(8)
@@ -135,12 +156,23 @@ class Draft:
             layout=self._choices.layout,
             salt=salt,
             made_by=importlib.metadata.version("batchkit"),
+            resident=self._resident,
         )
 
     def _carried(self, table: PinnedTable) -> tuple[str, ...]:
         """A table that stays outside lends the run its key columns, and those in `carry`."""
         names = dict.fromkeys([*self._choices.key, *self._choices.carry])
         return tuple(names) if table.is_outside else ()
+
+
+def plan_pushdown(
+    table: TableLike, spec: Spec, choices: Choices, warehouse: Warehouse
+) -> Statements:
+    """The SQL of a run with pushdown; raises for what SQL cannot do or reach."""
+    resident = resident_table(table, warehouse)
+    statements = planned(resident, spec, choices.key, choices.layout, choices.target)
+    check_pushdown(statements, choices.output, warehouse)
+    return statements
 
 
 def _check_carry(schema: pa.Schema, carry: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from batchkit.join import Placement
 
-__all__ = ["Echoes", "Settlement"]
+__all__ = ["Echoes", "Settlement", "line_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,7 @@ class Echoes:
 
     def add(self, request_hash: str, line: bytes, number: int) -> None:
         """Note a line by the hash of the request it echoes; 40 bytes of it are kept."""
-        digest = hashlib.blake2b(line, digest_size=16).digest()
-        self._waiting[request_hash].append((digest, number))
+        self._waiting[request_hash].append((line_digest(line), number))
 
     def settle(self, hashes: Sequence[str | None], unanswered: Iterable[int]) -> Settlement:
         """Match the lines to unanswered positions, whose request hashes are in `hashes`."""
@@ -76,6 +75,11 @@ class Echoes:
                 rest = repeats[len(positions) - len(distinct) :]
                 others |= dict.fromkeys(rest, "repeated")
         return Settlement(joined, others, frozenset(conflicts))
+
+
+def line_digest(line: bytes) -> bytes:
+    """What stands for a line where many are compared: equal for equal bytes only."""
+    return hashlib.blake2b(line, digest_size=16).digest()
 
 
 def _distinct(lines: Iterable[tuple[bytes, int]]) -> tuple[list[int], list[int]]:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,7 +190,8 @@ class ServiceError(BatchkitError):
 
     `status` is the HTTP code (0 when no answer came), `reason` the service's own word for it
     (`RESOURCE_EXHAUSTED`), `details` the objects of google.rpc.Status as they came, but for keys
-    and tokens: the service names them in some messages, and errors end in logs.
+    and tokens: the service names them in some messages, and errors end in logs. `remedy` is what
+    to do about it, where the kind of error alone does not say.
     """
 
     status: int
@@ -198,6 +199,8 @@ class ServiceError(BatchkitError):
     message: str
     details: Sequence[Mapping[str, Any]] = ()
     operation: str = ""
+    remedy: str | None = field(default=None, kw_only=True)
+    _usual_remedy: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         self.message = _SECRET.sub("…", self.message)
@@ -206,12 +209,12 @@ class ServiceError(BatchkitError):
     def __str__(self) -> str:
         where = f"{self.operation}: " if self.operation else ""
         code = f"{self.status} " if self.status else ""
-        advice = f"\n  {self._advice()}" if self._advice() else ""
-        return f"{where}{code}{self.reason}: {self.message}{advice}"
+        advice = self._advice() if self.remedy is None else self.remedy
+        return f"{where}{code}{self.reason}: {self.message}" + (f"\n  {advice}" if advice else "")
 
     def _advice(self) -> str:
         """What to do about it, in one line; empty when the message says it all."""
-        return ""
+        return self._usual_remedy
 
 
 def _without_secrets(value: Any) -> Any:
@@ -235,25 +238,24 @@ class InvalidRequestError(ServiceError):
 class NotAuthorisedError(ServiceError):
     """401 or 403: the key or the account may not do this."""
 
-    def _advice(self) -> str:
-        return (
-            "check the API key or the account's permissions; "
-            "files are visible only to the project that made them, for 48 hours"
-        )
+    _usual_remedy = (
+        "check the API key or the account's permissions; "
+        "files are visible only to the project that made them, for 48 hours"
+    )
 
 
 class NotFoundError(ServiceError):
     """404: no job, file or model of that name."""
 
-    def _advice(self) -> str:
-        return "check the name, the API version and the location; retired models answer 404, too"
+    _usual_remedy = (
+        "check the name, the API version and the location; retired models answer 404, too"
+    )
 
 
 class TooLargeError(ServiceError):
     """413, or a size the service documents as refused."""
 
-    def _advice(self) -> str:
-        return "send it as a file (target='file'), or in smaller shards (limits=)"
+    _usual_remedy = "send it as a file (target='file'), or in smaller shards (limits=)"
 
 
 @dataclass(eq=False)
@@ -271,8 +273,7 @@ class RateLimitedError(ServiceError):
 class ServiceFailureError(ServiceError):
     """5xx, or a connection that broke: the same call may work a little later."""
 
-    def _advice(self) -> str:
-        return "nothing is lost: run the same command again"
+    _usual_remedy = "nothing is lost: run the same command again"
 
 
 @dataclass(eq=False)

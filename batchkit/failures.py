@@ -28,7 +28,7 @@ from batchkit.wire import rpc_reason
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-__all__ = ["connection_error", "credentials_error", "google_errors", "service_error"]
+__all__ = ["connection_error", "credentials_error", "google_errors", "not_there", "service_error"]
 
 _KINDS: Mapping[int, type[ServiceError]] = {
     400: InvalidRequestError,
@@ -41,6 +41,12 @@ _TRANSIENT = (408, 409, 425)
 # What the service says, with status 400, to a key that is wrong or has expired:
 # https://ai.google.dev/gemini-api/docs/troubleshooting
 _BAD_KEY = "API_KEY_INVALID"
+# Of Google Cloud's products: the roles that have what is needed of them here.
+_ROLES = {
+    "storage": "Storage Object User on the bucket",
+    "bigquery": "BigQuery Data Editor on the dataset, and BigQuery Job User on the project",
+}
+_CHECK_NAME = "check the name, and the project in it"
 
 
 def connection_error(error: Exception, operation: str) -> ServiceFailureError:
@@ -98,11 +104,32 @@ def google_errors(operation: str) -> Generator[None]:
         raise connection_error(error, operation) from None
 
 
-def _of_google(error: google_exceptions.GoogleAPICallError, operation: str) -> ServiceError:
-    status = int(error.code or 0)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-    said = [dict(item) for item in error.errors if jsonl.is_object(item)]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+def not_there(message: str, operation: str) -> NotFoundError:
+    """The error that an object, a bucket or a table is not there."""
+    return NotFoundError(404, "NOT_FOUND", message, (), operation, remedy=_CHECK_NAME)
+
+
+def _of_google(error: Any, operation: str) -> ServiceError:
+    status = int(error.code or 0)
+    # The library puts its own request before the service's words, and its own trouble after them.
+    is_http = isinstance(error.response, requests.Response)
+    body = _error_body(error.response) if is_http else {}
+    message = str(body.get("message") or error.message)
+    listed = body.get("errors") or error.errors
+    said = [dict(item) for item in listed if jsonl.is_object(item)]
     reason = next((str(item["reason"]) for item in said if item.get("reason")), rpc_reason(status))
-    return _error_of(status, reason, str(error.message), said, operation)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    found = _error_of(status, reason, message, said, operation)
+    found.remedy = _remedy(found, operation.partition(".")[0])
+    return found
+
+
+def _remedy(error: ServiceError, product: str) -> str | None:
+    """What to do about a refusal of Google Cloud's; None for what holds for every service."""
+    if isinstance(error, NotAuthorisedError) and product in _ROLES:
+        return f"have the account given a role, such as {_ROLES[product]}"
+    if isinstance(error, NotFoundError):
+        return _CHECK_NAME
+    return "" if isinstance(error, InvalidRequestError) else None
 
 
 def credentials_error(error: Exception, operation: str) -> ServiceFailureError | CredentialsError:

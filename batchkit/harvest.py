@@ -24,13 +24,16 @@ __all__ = ["harvest"]
 def harvest(run: Run, client: Client | None, engine: str | Engine, tell: Progress) -> None:
     """Write the outcomes of every attempt that has ended; the run must be held.
 
-    Jobs that run are looked at once. Where none does, no client is needed.
+    Jobs that run are looked at once; where none does, no client is needed. Rows that stay in
+    BigQuery have their outcomes there.
     """
     durable.sweep(run.folder)
     if any(attempt.stage in {"running", "ended"} for attempt in run.attempts()):
         watch = Watch(run, client_for(run.definition.dialect.service, client), tell)
         run.check_account(watch.client.account)
         watch.advance()
+    if run.definition.resident is not None:
+        return
     tasks = _tasks(run)
     durable.make_folder(run.folder / "outcomes")
     for done, _ in enumerate(engine_named(engine).map(run_collect, tasks), start=1):

@@ -53,6 +53,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     raw: bool = False,
     engine: str | Engine = "local",
     retries: int = 0,
+    pushdown: bool = False,
     client: Client | None = None,
     settle_seconds: float = 60.0,
     poll_seconds: float = 30.0,
@@ -87,6 +88,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             provenance=provenance,
             raw=raw,
             engine=engine,
+            pushdown=pushdown,
             client=client,
             progress=tell,
         )

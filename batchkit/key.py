@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batchkit.encode import join
-from batchkit.errors import TableError
+from batchkit.errors import BadKeysError, TableError
 from batchkit.fields import nearest
 from batchkit.text import json_texts, plain_type, text_column, why_no_text
 
@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BAD_KEYS", "BadKey", "bad_keys", "check_key_columns", "row_keys", "wire_keys"]
+__all__ = [
+    "BAD_KEYS",
+    "NAMED_KEYS",
+    "BadKey",
+    "bad_keys",
+    "bad_keys_error",
+    "check_key_columns",
+    "row_keys",
+    "wire_keys",
+]
+
+NAMED_KEYS = 20  # of bad ones, in an error
 
 BAD_KEYS = pa.schema(
     [("row", pa.int64()), ("key", pa.large_string()), ("reason", pa.large_string())]
@@ -43,6 +54,18 @@ class BadKey:
 
     def __str__(self) -> str:
         return f"row {self.row}, key {self.key!r}: {self.reason}"
+
+
+def bad_keys_error(
+    count: int, rows: int, names: Sequence[str], named: Sequence[BadKey]
+) -> BadKeysError:
+    """The error for so many rows without a key of their own, the first of which are named."""
+    message = (
+        f"{count:,} of {rows:,} rows have no key of their own in "
+        f"{', '.join(names)}; nothing was sent. Mend the rows, choose another key, or "
+        "reject them (on_bad_key='reject'). The first of them:"
+    )
+    return BadKeysError(message, named)
 
 
 def check_key_columns(schema: pa.Schema, names: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from batchkit.display.html import table_html, tally_html
 from batchkit.errors import CapabilityError
 from batchkit.joined import JoinedRows
+from batchkit.pushed import PushedRows
 from batchkit.service.client import cloud_of
-from batchkit.tables.delivered import deliver_objects, deliver_table
+from batchkit.tables.delivered import check_table, deliver_objects, deliver_table
 from batchkit.tables.frame import frame_of_arrow
 from batchkit.tables.written import write_csv, write_jsonl, write_parquet
 from batchkit.warehouse import TableName, TableOptions
@@ -37,12 +38,23 @@ class Results:
 
     Nothing is held in memory until a method asks for it; `to_parquet`, `to_jsonl`, `to_csv` and
     the Arrow stream (`__arrow_c_stream__`) never hold more than a window. A row whose job has not
-    ended has the status `pending`; `collect` again, later, for the rest.
+    ended has the status `pending`; `collect` again, later, for the rest. Of a run with pushdown the
+    rows are in BigQuery: `to_bigquery` leaves them there, what reads them brings them here, by a
+    query each time; `client` is a Vertex client for it.
     """
 
-    def __init__(self, run: Run, source: Literal["table", "carried"] = "table") -> None:
+    def __init__(
+        self,
+        run: Run,
+        source: Literal["table", "carried"] = "table",
+        *,
+        client: Client | None = None,
+    ) -> None:
         self.run = run
-        self._rows = JoinedRows(run, source)
+        self._there: PushedRows | None = None
+        if run.definition.resident is not None:
+            self._there = PushedRows(run, cloud_of(client).warehouse)
+        self._rows: JoinedRows | PushedRows = self._there or JoinedRows(run, source)
         self.schema: pa.Schema = self._rows.schema
 
     def __len__(self) -> int:
@@ -54,7 +66,7 @@ class Results:
 
     def _repr_html_(self) -> str:
         """The tally and the first rows, for a notebook."""
-        first = next(iter(self._rows.batches()), None)
+        first = None if self._there else next(iter(self._rows.batches()), None)
         rows = first.slice(0, _SHOWN_ROWS).to_pylist() if first else []
         return tally_html(str(self.run.folder), self.tally()) + table_html(self.schema.names, rows)
 
@@ -123,24 +135,32 @@ class Results:
 
     def to_bigquery(
         self,
-        table: str,
+        table: str | None = None,
         *,
         if_exists: IfExists = "fail",
         partition_by: str | None = None,
         cluster_by: str | Sequence[str] = (),
         client: Client | None = None,
     ) -> str:
-        """Load the rows into `bq://project.dataset.table` by one job; returns that address.
+        """Write the rows into `bq://project.dataset.table` by one job; returns that address.
 
         Called again it loads nothing twice: the job's id follows from the run, the table, the
         options and the rows, so that more answers are another load. `partition_by` is a column of
         dates or timestamps, by day. A missing vector is an empty array, since BigQuery has no null
-        ones. Raises TableError, before anything is sent, for a column that BigQuery cannot hold,
-        and SetupError for a table that is there.
+        ones. Of a run with pushdown it is a query, and without `table` the run's own table of
+        results, `batchkit_<run>_results`, is written anew. Raises TableError, before anything is
+        sent, for a column that BigQuery cannot hold, and SetupError for a table that is there.
         """
         clusters = (cluster_by,) if isinstance(cluster_by, str) else tuple(cluster_by)
-        to = TableName.parse(table)
+        if table is None and self._there is not None:
+            to, if_exists = self._there.table, "replace"
+        else:
+            to = TableName.parse(table or "")
         options = TableOptions(if_exists, partition_by, clusters)
+        if self._there is not None:
+            check_table(to, options, self.schema)
+            self._there.fill(to, options)
+            return str(to)
         prefix = f"batchkit-{self.run.definition.id}"
         warehouse = cloud_of(client).warehouse
         deliver_table(self.reader(), to, options, warehouse, self.run.folder, prefix)

@@ -21,12 +21,14 @@ from batchkit.errors import AccountChangedError, RunDirectoryError, RunHeldError
 from batchkit.fold import ShardOutcomes, tally
 from batchkit.layout import outcome_schema
 from batchkit.ledger import Attempt, Fact, Ledger
+from batchkit.outcome import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-__all__ = ["Run", "Shard", "Shards", "open_run", "opened"]
+__all__ = ["AUDIT", "Run", "Shard", "Shards", "open_run", "opened"]
 
+AUDIT = "audit.json"
 _SHARDS = "shards.json"
 _LEASE = ".lease"
 _HOLDER = "lease.json"
@@ -139,8 +141,9 @@ class Run:
         return self.folder / "rows" / f"{shard}.parquet"
 
     def requests_path(self, shard: str) -> Path:
-        """The request file of a shard."""
-        return self.folder / "requests" / f"{shard}.jsonl"
+        """The request file of a shard; for rows that stay in BigQuery, the SELECT that gives it."""
+        ending = "jsonl" if self.definition.resident is None else "sql"
+        return self.folder / "requests" / f"{shard}.{ending}"
 
     def responses_path(self, attempt: Attempt) -> Path:
         """What came back for an attempt, untouched."""
@@ -162,8 +165,21 @@ class Run:
         return ShardOutcomes(there, schema, shard.first_row, shard.rows, under_way)
 
     def tally(self) -> Mapping[str, int]:
-        """Rows by status; they add up to the number of rows, and `pending` ones are still open."""
+        """Rows by status; they add up to the number of rows, and `pending` ones are still open.
+
+        Rows that stay in BigQuery were counted there, by the last collect.
+        """
+        if self.definition.resident is not None:
+            return self._counted()
         return tally(self.outcomes(shard) for shard in self.shards.shards)
+
+    def _counted(self) -> Mapping[str, int]:
+        audit = self.folder / AUDIT
+        if audit.exists():
+            return jsonl.loads(audit.read_bytes())["statuses"]
+        shards = self.shards
+        open_rows = {"rejected": shards.rejected, "pending": shards.rows - shards.rejected}
+        return {status: open_rows.get(status, 0) for status in STATUSES}
 
     def asked(self) -> Iterator[tuple[Shard, Attempt]]:
         """All attempts at shards with requests: by shard in source order, then by number.

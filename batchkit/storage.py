@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import google_crc32c
-from google.api_core.exceptions import PreconditionFailed
+from google.api_core.exceptions import NotFound, PreconditionFailed
 
-from batchkit.errors import NotFoundError, SetupError
-from batchkit.failures import google_errors
+from batchkit.errors import SetupError
+from batchkit.failures import google_errors, not_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,7 +122,7 @@ class Objects:
                 found = [each for each in [self.find(uri)] if each]
             if not found:
                 message = f"there is no object {uri}, or this account does not see it"
-                raise NotFoundError(404, "NOT_FOUND", message, (), "storage.get")
+                raise not_there(message, "storage.get")
             yield from found
 
     def find(self, uri: ObjectUri) -> StoredObject | None:
@@ -148,14 +148,20 @@ class Objects:
         with google_errors("storage.open"):
             return self._blob(stored).open("rb")
 
-    def location(self, bucket: str) -> str:
-        """Where a bucket lies, in lower case: `us-central1`, `us`; NotFoundError without one."""
-        with google_errors("storage.bucket"):
-            found = self._client.lookup_bucket(bucket)
-        if found is None:
-            message = f"there is no bucket gs://{bucket}, or this account does not see it"
-            raise NotFoundError(404, "NOT_FOUND", message, (), "storage.bucket")
-        return str(found.location).lower()
+    def check_folder(self, folder: ObjectUri) -> None:
+        """Raise a ServiceError unless objects below a folder can be listed and read.
+
+        By doing so: to look at the bucket itself takes a permission that roles on objects lack
+        (github.com/googleapis/google-cloud-python/issues/9065).
+        """
+        with google_errors("storage.list"):
+            found = self._client.list_blobs(folder.bucket, prefix=folder.name, max_results=1)
+            try:
+                next(iter(found), None)
+            except NotFound:
+                message = f"there is no bucket gs://{folder.bucket}, or this account sees none"
+                raise not_there(message, "storage.list") from None
+        self.find(folder / "any")
 
     def _blob(self, stored: StoredObject) -> Any:
         bucket = self._client.bucket(stored.uri.bucket)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from google.api_core.exceptions import Conflict, NotFound
 
 from batchkit.errors import NotFoundError, SetupError
-from batchkit.failures import google_errors
+from batchkit.failures import google_errors, not_there
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -63,6 +63,10 @@ class TableName:
     def sql(self) -> str:
         """The name as SQL writes it."""
         return f"`{self.path}`"
+
+    def beside(self, name: str) -> TableName:
+        """A table of the same dataset; what a name may not hold becomes `_`."""
+        return TableName(self.project, self.dataset, re.sub(r"\W", "_", name))
 
     def __str__(self) -> str:
         return f"bq://{self.path}"
@@ -141,7 +145,7 @@ class Warehouse:
         info = self.find(name)
         if info is None:
             message = f"there is no table {name}, or this account does not see it"
-            raise NotFoundError(404, "NOT_FOUND", message, (), "bigquery.table")
+            raise not_there(message, "bigquery.table")
         if info.rows is None:
             wanted = "*" if columns is None else ", ".join(f"`{column}`" for column in columns)
             return self.query_rows(f"SELECT {wanted} FROM {name.sql}")  # noqa: S608  # names that were checked

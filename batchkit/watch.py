@@ -16,12 +16,11 @@ from batchkit.errors import (
 )
 from batchkit.events import Polled, Said, Transferred
 from batchkit.service.job import BatchJob, JobState
-from batchkit.targets.output import fetch_output, is_gone
+from batchkit.targets.output import fetch_output, is_gone, output_table
 from batchkit.verdict import DELETED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from batchkit.events import Progress
     from batchkit.ledger import Attempt
@@ -93,40 +92,47 @@ class Watch:
         """Bring the output of a job that has ended into the run directory, whole or not at all.
 
         An output that is not there, and should be, is waited for; after `settle_seconds` it is
-        lost, and the fact says why.
+        lost, and the fact says why. Of a run whose rows stay in BigQuery the output stays, too.
         """
         ended = attempt.last("ended")
         content: Mapping[str, Any] = ended.content if ended else {}
-        path = self.run.responses_path(attempt)
-        durable.make_folder(path.parent)
-        there, why = False, None
+        there, why = None, None
         if content.get("state") != DELETED:
-            there, why = self._fetched(attempt, content, path)
+            there, why = self._fetched(attempt, content)
         if why and ended and time.time() < ended.at + self.settle_seconds:
             self.tell(Said(f"shard {attempt.asked_name}: {why}; looking again", is_warning=True))
             return attempt
-        size = path.stat().st_size if there else None
-        name = str(path.relative_to(self.run.folder)) if there else None
-        return self.run.ledger.write(attempt, "fetched", file=name, bytes=size, lost=why)
+        found = there or {"file": None, "bytes": None}
+        return self.run.ledger.write(attempt, "fetched", **found, lost=why)
 
     def _fetched(
-        self, attempt: Attempt, ended: Mapping[str, Any], path: Path
-    ) -> tuple[bool, str | None]:
-        """Whether there is an output, and else why not when there should be one."""
+        self, attempt: Attempt, ended: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any] | None, str | None]:
+        """The output where there is one, and else why not when there should be one."""
+        try:
+            if self.run.definition.resident is not None:
+                there = output_table(self.client, attempt.job or "")
+            else:
+                there = self._downloaded(attempt, ended)
+        except (NotFoundError, NotAuthorisedError) as error:
+            if not is_gone(error):
+                raise
+            return None, f"the output is gone ({error.message})"
+        missing = there is None and ended.get("state") in _WITH_OUTPUT
+        return there, "the job names no output" if missing else None
+
+    def _downloaded(self, attempt: Attempt, ended: Mapping[str, Any]) -> dict[str, Any] | None:
+        path = self.run.responses_path(attempt)
+        durable.make_folder(path.parent)
 
         def receiving(received: int, total: int | None) -> None:
             self.tell(Transferred(attempt.asked_name, received, total, is_upload=False))
 
-        try:
-            there = fetch_output(
-                self.client, attempt.job or "", ended["output"], path, on_progress=receiving
-            )
-        except (NotFoundError, NotAuthorisedError) as error:
-            if not is_gone(error):
-                raise
-            return False, f"the output is gone ({error.message})"
-        missing = not there and ended.get("state") in _WITH_OUTPUT
-        return there, "the job names no output" if missing else None
+        there = fetch_output(
+            self.client, attempt.job or "", ended["output"], path, on_progress=receiving
+        )
+        name = str(path.relative_to(self.run.folder))
+        return {"file": name, "bytes": path.stat().st_size} if there else None
 
 
 def _seen(job: BatchJob) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from batchkit import jsonl
 from batchkit.answer import decode_answer
-from batchkit.canonical import request_hash, value_hash
+from batchkit.canonical import request_hash
 from batchkit.fields import Service, field_table
 from batchkit.label import label_of
 from batchkit.outcome import Response
@@ -84,9 +84,8 @@ class Dialect:
     def hash(self, line: bytes) -> str | None:
         """The hash of the request on a line of ours, which that of its echo equals."""
         item = jsonl.loads(line)
-        if not self.wrapped:
-            return value_hash(item)
-        return request_hash(item["request"], field_table(self.service), self.request_type)
+        request = item["request"] if self.wrapped else item
+        return request_hash(request, field_table(self.service), self.request_type)
 
 
 # Keyed lines: https://ai.google.dev/gemini-api/docs/batch-api, https://docs.cloud.google.com/
@@ -179,7 +178,7 @@ def decode_item(item: Any, *, keep_body: bool = False, hash_echo: HashEcho = "al
     return replace(
         response,
         key=key,
-        request_hash=_echo_hash(echo, item.get("instance")) if is_hashed else None,
+        request_hash=_echo_hash(echo, item) if is_hashed else None,
         label=label,
         body=_body(answer) if keep_body else None,
     )
@@ -228,14 +227,19 @@ def _body(answer: Any) -> str | None:
         return None
 
 
-def _echo_hash(echo: Any, instance: Any) -> str | None:
-    """Hash of the echoed request, or of the instance of a text-embedding row."""
+def _echo_hash(echo: Any, item: dict[str, Any]) -> str | None:
+    """Hash of the echoed request, or of what a text-embedding row echoes: an instance, or a text.
+
+    The text is a column of its table.
+    """
+    text = item.get("content")
+    instance = {"content": text} if isinstance(text, str) else item.get("instance")
+    embeds = jsonl.is_object(echo) and echo.get("content") is not None
+    kind = "EmbedContentRequest" if embeds else "GenerateContentRequest"
+    if not jsonl.is_object(echo):
+        echo, kind = instance, _VERTEX_LEGACY.request_type
     try:
-        if jsonl.is_object(echo):
-            embeds = echo.get("content") is not None
-            kind = "EmbedContentRequest" if embeds else "GenerateContentRequest"
-            return request_hash(echo, field_table("vertex"), kind)
-        return value_hash(instance) if jsonl.is_object(instance) else None
+        return request_hash(echo, field_table("vertex"), kind) if jsonl.is_object(echo) else None
     except (TypeError, RecursionError):  # nested deeper than any request of ours
         return None
 

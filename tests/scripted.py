@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import requests
+
 import batchkit as bk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["API_KEY", "Asked", "Said", "Scripted", "in_turn", "scripted"]
+__all__ = ["API_KEY", "Asked", "Said", "Scripted", "in_turn", "passed_on", "scripted"]
 
 API_KEY = "secret-key-of-a-test"
 NO_REPLY = 0
@@ -70,6 +72,15 @@ def in_turn(*script: Said) -> Callable[[Asked], Said]:
     """The replies one after the other, the last of them again and again."""
     left = list(script)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def passed_on(asked: Asked, url: str) -> Said:
+    """What the server at another address answers."""
+    headers = {k: v for k, v in asked.headers.items() if k not in {"host", "accept-encoding"}}
+    address = url + asked.path
+    reply = requests.request(asked.method, address, data=asked.body, headers=headers, timeout=60)
+    kind = reply.headers.get("Content-Type", "")
+    return Said(reply.status_code, reply.content, {"Content-Type": kind})
 
 
 @contextlib.contextmanager

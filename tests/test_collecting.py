@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,42 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import batchkit as bk
-from batchkit.collecting import collect_responses
-from batchkit.verdict import Verdict
+from tests.shard import Shard
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MODEL = "gemini-3.8-flash"
-SILENT = Verdict("missing", "GONE", "no line for this key")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A run of one shard whose job has ended, in a folder of its own."""
-
-    folder: Path
-
-    def collect(self, lines: list[Any] | None, attempt: int = 1) -> dict[str, Any]:
-        """Collect these lines, given as bytes or as what their JSON says; returns the counts."""
-        if lines is not None:
-            path = self.folder / "responses" / f"00000-{attempt}.jsonl"
-            path.parent.mkdir(exist_ok=True)
-            texts = [x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines]
-            path.write_bytes(b"".join(text + b"\n" for text in texts))
-        (self.folder / "outcomes").mkdir(exist_ok=True)
-        if attempt > 1:  # it asks what the first one asked
-            for kind, ending in (("rows", "parquet"), ("requests", "jsonl")):
-                first = self.folder / kind / f"00000.{ending}"
-                shutil.copy(first, first.with_stem(f"00000-{attempt}"))
-        return collect_responses(self.folder, "00000", attempt, SILENT)
-
-    def rows(self, attempt: int = 1) -> list[dict[str, Any]]:
-        return pq.read_table(self.folder / "outcomes" / f"00000-{attempt}.parquet").to_pylist()
-
-    def aside(self, attempt: int = 1) -> list[dict[str, Any]]:
-        path = self.folder / "outcomes" / f"00000-{attempt}.quarantine.jsonl"
-        return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def built(folder: Path, spec: Any = None, rows: int = 4, **options: Any) -> Shard:

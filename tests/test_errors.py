@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
     "reason": "RESOURCE_EXHAUSTED",
     "details": ({"@type": "x", "retryDelay": "3s"},),
     "operation": "create the job",
+    "remedy": "do this",
     "retry_after": 3.5,
     "job": JOB,
 }
@@ -122,6 +123,13 @@ def test_an_error_of_the_service_says_what_where_and_what_to_do(
     error = kind(status, "REASON", message, (), "get the job")
     assert str(error).startswith("get the job: ")
     assert said in str(error)
+
+
+def test_a_remedy_of_its_own_comes_before_the_usual_one() -> None:
+    error = errors.NotAuthorisedError(403, "R", "no", (), "x.y", remedy="ask for the role")
+    assert str(error) == "x.y: 403 R: no\n  ask for the role"
+    error = errors.InvalidRequestError(400, "R", "no such field", (), "x.y", remedy="")
+    assert str(error) == "x.y: 400 R: no such field"
 
 
 def test_a_wait_that_the_service_asks_for_is_said() -> None:

@@ -185,6 +185,11 @@ _BUILD_OPTIONS = (
         show_default=True,
         help="A column for each field of the schema, or one column `answer`.",
     ),
+    click.option(
+        "--pushdown",
+        is_flag=True,
+        help="Requests of a bq:// table are made, and answers joined, by SQL: no row comes here.",
+    ),
     click.option("--provenance", is_flag=True, help="Add job, shard, attempt and request hash."),
     click.option("--raw", is_flag=True, help="Add the untouched response."),
 )

@@ -6,21 +6,21 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from batchkit.cli.options import Place
-from batchkit.cli.outcome import code_for, finish, print_json
+import batchkit as bk
+from batchkit.cli.options import Place, limits_of
+from batchkit.cli.outcome import ExitCode, code_for, finish, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    import batchkit as bk
     from batchkit.warehouse import IfExists
 
-__all__ = ["check_output", "print_file", "tell", "tell_results", "to_option"]
+__all__ = ["check_output", "print_file", "show_sql", "tell", "tell_results", "to_option"]
 
 _ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
@@ -29,7 +29,7 @@ _to: Callable[..., Any] = click.option(
     type=Place(),
     metavar="PATH",
     help="Where results go: .parquet, .csv, .jsonl, or a new folder, also at gs://…; or "
-    "bq://project.dataset.table; `results/` of the run if absent.",
+    "bq://project.dataset.table; `results/` of the run if absent, with --pushdown a table.",
 )
 _if_exists = click.option(
     "--if-exists",
@@ -114,6 +114,23 @@ def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
     print_facts(facts)
 
 
+def show_sql(
+    table: str, spec: bk.Spec | None, options: dict[str, Any], *, as_json: bool
+) -> NoReturn:
+    """Print what BigQuery would be asked, each statement under its name, and end the command."""
+    if not options["pushdown"] or spec is None:
+        message = "--dry-run shows the SQL of --pushdown, of a table with --prompt"
+        raise click.UsageError(message)
+    given = {name: options[name] for name in ("key", "target", "prefix")}
+    statements = bk.pushdown_sql(table, spec, limits=limits_of(options["limit"]), **given)
+    if as_json:
+        print_json(statements)
+    else:
+        shown = (f"-- {name}\n{sql.rstrip()};\n" for name, sql in statements.items())
+        click.echo("\n".join(shown), nl=False)
+    finish(ExitCode.DONE)
+
+
 def tell_results(
     results: bk.Results, to: str | None, if_exists: IfExists, *, as_json: bool
 ) -> None:
@@ -132,7 +149,8 @@ def tell_results(
 
 def _write(results: bk.Results, to: str | None, if_exists: IfExists) -> Path | str:
     if to is None:
-        return results.to_parquet()
+        is_there = results.run.definition.resident is not None
+        return results.to_bigquery() if is_there else results.to_parquet()
     if to.startswith("bq://"):
         return results.to_bigquery(to, if_exists=if_exists)
     ending = Path(to).suffix.lower()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import batchkit as bk
-from batchkit.cli.emulate import emulated
+from batchkit.cli.emulate import emulated_client
 from batchkit.cli.options import (
     SECONDS,
     Place,
@@ -24,7 +24,7 @@ from batchkit.cli.options import (
     target_option,
 )
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
-from batchkit.cli.output import check_output, tell, tell_results, to_option
+from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -97,7 +97,10 @@ def run(
     check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
     settle_seconds = options.pop("settle_seconds")
-    with _going_on(is_emulated=emulator), _client(options["into"], is_emulated=emulator) as client:
+    with (
+        _going_on(is_emulated=emulator),
+        emulated_client(options["into"], is_emulated=emulator) as client,
+    ):
         results = bk.run(
             table,
             spec,
@@ -116,6 +119,8 @@ def run(
         """\
 batchkit build reviews.parquet --key id --model gemini-3.8-flash \\
     --prompt @prompt.txt --into runs/reviews
+batchkit build bq://my-project.shop.reviews --key id --model gemini-3.8-flash \\
+    --prompt 'Judge: {text}' --target bq://my-project.work --pushdown --dry-run
 """,
         run="the run directory",
         rows="rows of the table",
@@ -128,13 +133,16 @@ batchkit build reviews.parquet --key id --model gemini-3.8-flash \\
 )
 @_table
 @build_options
+@click.option("--dry-run", is_flag=True, help="Show the SQL of --pushdown; make nothing.")
 @json_option
-def build(*, table: str, as_json: bool, **options: Any) -> None:
+def build(*, table: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Turn a table into request files in a run directory; nothing is sent.
 
     TABLE is as in `batchkit run`. Exit code 3 when rows could not become requests.
     """
     spec, model = spec_of(table, options)
+    if dry_run:
+        show_sql(table, spec, options, as_json=as_json)
     with _going_on():
         built = bk.build(table, spec, model=model, **_choices(options))
     shards = built.shards
@@ -284,14 +292,3 @@ def _going_on(*, is_emulated: bool = False) -> Generator[None]:
         what = "stopped, and the emulator with it" if is_emulated else "stopped"
         click.echo(f"{what}; the same command goes on from here", err=True)
         raise
-
-
-@contextlib.contextmanager
-def _client(into: str | None, *, is_emulated: bool) -> Generator[bk.Gemini | None]:
-    """None for the environment's account, or a client of an emulator that lives for the command."""
-    if not is_emulated:
-        yield None
-        return
-    run = Path(into).expanduser() if into else Path("runs/new")
-    with emulated(run.parent / ".emulator", seconds=(0.5, 2.0)) as serving:
-        yield bk.Gemini(serving.api_key, base_url=serving.url)

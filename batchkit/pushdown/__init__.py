@@ -6,6 +6,7 @@
     decoding    the response of a row, by the rules of `answer.py`
     failures    the status of a row that failed, by those of `wire.py`
     results     rows and outcomes side by side, and their tally
+    statements  all of a run, from its definition
     literals    texts, names and JSON paths as SQL writes them
 
 All of it is text to text. The SQL keeps to what BigQuery documents and bqemulator runs.

@@ -6,7 +6,7 @@ from batchkit.pushdown.decoding import DECODING, TOKENS
 from batchkit.pushdown.failures import failures_sql
 from batchkit.pushdown.literals import indented, text
 
-__all__ = ["OUTCOME_COLUMNS", "answers_sql", "outcomes_sql"]
+__all__ = ["NO_ANSWERS", "OUTCOME_COLUMNS", "answers_sql", "outcomes_sql"]
 
 OUTCOME_COLUMNS = (
     "response",
@@ -18,6 +18,11 @@ OUTCOME_COLUMNS = (
     "model_version",
     "notes",
 )
+# What `answers_sql` gives, without a row.
+NO_ANSWERS = """\
+SELECT CAST(NULL AS STRING) AS batchkit_key, CAST(NULL AS STRING) AS body, '' AS failure
+FROM (SELECT 1 AS one)
+WHERE FALSE"""
 _CONFLICT = "the service gave differing answers to one key"
 
 

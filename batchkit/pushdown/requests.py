@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from batchkit.specs.spec import Spec
 
-__all__ = ["OWN_COLUMNS", "Source", "bad_keys_sql", "requests_sql"]
+__all__ = ["OWN_COLUMNS", "Source", "bad_keys_sql", "blocks_sql", "requests_sql"]
 
 OWN_COLUMNS = (
     "batchkit_row",
@@ -31,6 +31,8 @@ OWN_COLUMNS = (
     "batchkit_reason",
 )
 _KEY_PATH = "$.key"
+# What a line has beside its key and its request.
+_LINE_BYTES = len('{"key":"","request":}\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,22 @@ FROM {rows}
 WHERE batchkit_path = {text(_KEY_PATH)}
 ORDER BY batchkit_row
 LIMIT {most}
+"""
+
+
+def blocks_sql(rows: str, block_rows: int) -> str:
+    """Blocks of so many rows that follow one another: `rows`, `requests` and their `bytes`."""
+    return f"""\
+SELECT
+  DIV(batchkit_row, {block_rows}) AS block,
+  COUNT(*) AS `rows`,
+  COUNT(batchkit_request) AS requests,
+  CAST(IFNULL(
+    SUM(BYTE_LENGTH(batchkit_key) + BYTE_LENGTH(batchkit_request) + {_LINE_BYTES}), 0
+  ) AS INT64) AS bytes
+FROM {rows}
+GROUP BY block
+ORDER BY block
 """
 
 

@@ -17,10 +17,11 @@ from batchkit import durable
 from batchkit.display.live import shown
 from batchkit.draft import Choices, Draft
 from batchkit.engines import check_done, engine_named
-from batchkit.errors import BadKeysError, RunChangedError, RunDirectoryError, SetupError
+from batchkit.errors import RunChangedError, RunDirectoryError, SetupError
 from batchkit.events import Built, Said
-from batchkit.key import BAD_KEYS, BadKey, bad_keys, wire_keys
+from batchkit.key import BAD_KEYS, NAMED_KEYS, BadKey, bad_keys, bad_keys_error, wire_keys
 from batchkit.layout import Layout
+from batchkit.pushed import build_there
 from batchkit.rundir import Run
 from batchkit.service.client import cloud_of
 from batchkit.staging import finish_build
@@ -40,12 +41,12 @@ if TYPE_CHECKING:
     from batchkit.service.client import Client
     from batchkit.specs.spec import Spec
     from batchkit.tables.opened import TableLike
+    from batchkit.tables.pinned import PinnedTable
     from batchkit.tasks import BuildResult
 
 __all__ = ["build"]
 
 _TASK_BYTES = 64_000_000
-_NAMED_KEYS = 20
 # What a run directory may hold before its `run.json` is written.
 _BEFORE_DEFINED = frozenset({BUILD_FOLDER, "lease.json", "table.arrow"})
 
@@ -68,6 +69,7 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     provenance: bool = False,
     raw: bool = False,
     engine: str | Engine = "local",
+    pushdown: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -84,7 +86,8 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     `max_tokens`, …). `carry` names columns of a Parquet table to copy into the run; the others are
     read again from the files, which must not change. `on_bad_key="reject"` turns rows with
     unusable keys into `rejected` rows. `prefix`, `flatten`, `provenance` and `raw` choose the
-    result's columns. `client` is a Vertex client to read gs:// and bq:// tables with; without one,
+    result's columns. With `pushdown` BigQuery makes the requests of a bq:// table by SQL, and no
+    row comes here. `client` is a Vertex client to read gs:// and bq:// tables with; without one,
     the Application Default Credentials are.
 
     Raises RowsError for a table, key or template that does not fit, SetupError for the rest.
@@ -98,19 +101,29 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
         layout=Layout(prefix, flatten, provenance, raw),
         output=output,
         labels=labels,
+        pushdown=pushdown,
     )
     mapper = engine_named(engine)
     run = Run(_folder(into, table))
     _check_folder(run.folder)
-    known = run.definition.table if run.is_defined else None
+    known = _known(run, pushdown=pushdown)
     with Reach(functools.partial(cloud_of, client), run.folder, known) as reach:
         draft = _draft(table, spec, model, choices, reach=reach)
         with shown(progress) as tell, run.hold():
             _settle(run, draft, tell)
             if not run.is_built:
                 durable.sweep(run.folder)
-                _build(run, draft.spec, mapper, tell)
+                if pushdown:
+                    build_there(run, reach.cloud.warehouse, tell)
+                else:
+                    _build(run, draft.spec, mapper, tell)
     return run
+
+
+def _known(run: Run, *, pushdown: bool) -> PinnedTable | None:
+    """The table that the run holds already, here or in BigQuery as the run is to have it."""
+    is_same_kind = run.is_defined and (run.definition.resident is not None) == pushdown
+    return run.definition.table if is_same_kind else None
 
 
 def _draft(
@@ -165,7 +178,7 @@ def _settle(run: Run, draft: Draft, tell: Progress) -> None:
     definition = draft.define(run.folder)
     if run.is_defined and not run.definition.differences(definition):
         return
-    for part in (BUILD_FOLDER, "requests", "rows", "outcomes"):
+    for part in (BUILD_FOLDER, "requests", "rows", "outcomes", "sql"):
         shutil.rmtree(run.folder / part, ignore_errors=True)
     run.define(definition)
 
@@ -218,19 +231,14 @@ def _check_keys(run: Run, definition: Definition) -> None:
             writer.write_batch(batch)
 
 
-def _bad_keys_error(found: Iterator[pa.RecordBatch], definition: Definition) -> BadKeysError:
+def _bad_keys_error(found: Iterator[pa.RecordBatch], definition: Definition) -> Exception:
     count = 0
     named: list[BadKey] = []
     for batch in found:
         count += batch.num_rows
-        first = batch.slice(0, _NAMED_KEYS - len(named))
+        first = batch.slice(0, NAMED_KEYS - len(named))
         named.extend(BadKey(**bad) for bad in first.to_pylist())
-    message = (
-        f"{count:,} of {definition.table.rows:,} rows have no key of their own in "
-        f"{', '.join(definition.key)}; nothing was sent. Mend the rows, choose another key, or "
-        "reject them (on_bad_key='reject'). The first of them:"
-    )
-    return BadKeysError(message, named)
+    return bad_keys_error(count, definition.table.rows, definition.key, named)
 
 
 def _keys(run: Run, definition: Definition) -> Iterator[tuple[int, pa.Array]]:

@@ -35,11 +35,14 @@ def collect(
     collect fills them in. Jobs are looked at once, and outputs fetched, where that was not done
     before; without such a job no client is needed. `audit.json` gets the balance. With
     `source="carried"` the result has only the columns that travelled with the run, for a table
-    whose files are gone or changed.
+    whose files are gone or changed. Rows that stay in BigQuery are joined and counted there.
     """
     run = opened(run)
     with shown(progress) as tell, run.hold():
         harvest(run, client, engine, tell)
-        results = Results(run, source)
-        strike_balance(run)
+        if run.definition.resident is None:
+            results = Results(run, source)
+        else:
+            results = Results(run, client=client)
+        strike_balance(run, client)
     return results

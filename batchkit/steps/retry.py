@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batchkit.balance import strike_balance
 from batchkit.claims import Terms, claims_of
 from batchkit.display.live import shown
-from batchkit.errors import SetupError
+from batchkit.errors import CapabilityError, SetupError
 from batchkit.events import Said
 from batchkit.harvest import harvest
 from batchkit.repeats import Repeats, sweep_unbuilt
@@ -72,6 +72,9 @@ def retry(  # noqa: PLR0913  # the options of a verb
     No client is needed unless jobs run.
     """
     run = opened(run)
+    if run.definition.resident is not None:
+        message = f"{run.folder} has its rows in BigQuery (pushdown), where none is asked again yet"
+        raise CapabilityError(message)
     terms = _terms(max_attempts, max_output_tokens, bisect=bisect)
     cut = run.definition.limits.changed(limits or {})
     with shown(progress) as tell, run.hold():
@@ -80,7 +83,7 @@ def retry(  # noqa: PLR0913  # the options of a verb
         harvest(run, client, engine, tell)
         sweep_unbuilt(run)
         retried = _built(run, terms, cut)
-        strike_balance(run)
+        strike_balance(run, client)
         tell(Said(_in_words(retried)))
     return retried
 

@@ -66,7 +66,6 @@ def submit(
         used = client_for(run.definition.dialect.service, client)
         courier = Courier(run, used, tell, settle_seconds)
         run.check_account(courier.client.account)
-        target_named(way).check(used, way)
         return _sent(courier, way)
 
 
@@ -74,7 +73,7 @@ def _sent(courier: Courier, way: str) -> Submission:
     tell = courier.tell
     asked = [(s, attempt) for s, attempt in courier.run.asked() if not attempt.last("closed")]
     sent, total = 0, len(asked)
-    jobs = _jobs(courier)
+    jobs = _jobs(courier, way)
     tell(Sent(0, total))
     for shard, attempt in asked:
         if attempt.stage in _OPEN:
@@ -97,10 +96,21 @@ def _sent(courier: Courier, way: str) -> Submission:
     return Submission(sent, total)
 
 
-def _jobs(courier: Courier) -> JobsByName:
-    """The jobs there are before any is created; none are needed where none is to be created."""
-    is_complete = all(attempt.stage not in _OPEN for attempt in courier.run.attempts())
-    return {} if is_complete else courier.jobs()
+def _jobs(courier: Courier, way: str) -> JobsByName:
+    """The jobs there are before any is created; none are needed where none is to be created.
+
+    Raises before anything is sent when what is to be created has no place.
+    """
+    asked = courier.run.asked()
+    unsent = [(shard, attempt) for shard, attempt in asked if attempt.stage in _OPEN]
+    if not unsent:
+        return {}
+    for place in filter(None, (way, courier.run.definition.output)):
+        target_named(place).check(courier.client, place)
+    jobs = courier.jobs()
+    for shard, attempt in unsent:
+        courier.check(shard, attempt, way, jobs)
+    return jobs
 
 
 def _check_target(run: Run, name: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchkit.tables.reach import Reach
     from batchkit.warehouse import TableInfo, Warehouse
 
-__all__ = ["Query", "bigquery_table", "query", "query_table"]
+__all__ = ["Query", "bigquery_table", "query", "query_table", "table_origin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ def bigquery_table(address: str, reach: Reach) -> TableStream | PinnedTable:
     if info is None:
         message = f"there is no table {name}, or this account does not see it"
         raise TableError(message)
-    known = reach.pinned(_origin(info))
+    known = reach.pinned(table_origin(info))
     if known is not None:
         return known
     schema = arrow_schema(info.fields, str(name))
-    return TableStream(address, schema, _rows(warehouse, info, schema), _origin(info))
+    return TableStream(address, schema, _rows(warehouse, info, schema), table_origin(info))
 
 
 def query_table(asked: Query, reach: Reach) -> TableStream | PinnedTable:
@@ -70,7 +70,8 @@ def query_table(asked: Query, reach: Reach) -> TableStream | PinnedTable:
     return TableStream("query of BigQuery", schema, _answers(warehouse, asked, schema), origin)
 
 
-def _origin(info: TableInfo) -> Origin:
+def table_origin(info: TableInfo) -> Origin:
+    """What tells a table from another, and from itself after a change, without reading it."""
     return {f"{info.name} rows": info.rows, f"{info.name} modified": info.modified.isoformat()}
 
 
@@ -78,7 +79,7 @@ def _rows(warehouse: Warehouse, info: TableInfo, schema: pa.Schema) -> Iterator[
     for batch in warehouse.read(info.name).batches:
         yield _typed(batch, schema)
     now = warehouse.find(info.name)
-    if now is None or _origin(now) != _origin(info):
+    if now is None or table_origin(now) != table_origin(info):
         message = f"{info.name} changed while it was read; build again, nothing was sent"
         raise RunChangedError(message, {str(info.name): (info.modified, now and now.modified)})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from batchkit.storage import Objects
     from batchkit.warehouse import TableName, TableOptions, Warehouse
 
-__all__ = ["check_options", "deliver_objects", "deliver_table"]
+__all__ = ["check_table", "deliver_objects", "deliver_table"]
 
 _MOST_CLUSTERS = 4
 _PARTITIONS = ("DATE", "TIMESTAMP", "DATETIME")
@@ -85,12 +85,7 @@ def deliver_table(  # noqa: PLR0917  # where from, where to and how
     So the same rows are loaded once, however often this is called, and more answers are another
     load. TableError, before anything is sent, for what BigQuery cannot hold.
     """
-    if not to.table:
-        message = f"{to} is a dataset: name a table in it, {to}.table"
-        raise SetupError(message)
-    schema = loadable_schema(rows.schema)
-    fields = table_fields(schema)
-    check_options(options, {field["name"]: field for field in fields})
+    schema, fields = check_table(to, options, rows.schema)
     warehouse.location(to)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".load-", suffix=".tmp") as name:
         path = Path(name) / "rows.parquet"
@@ -105,6 +100,19 @@ def deliver_table(  # noqa: PLR0917  # where from, where to and how
         )
 
 
+def check_table(
+    to: TableName, options: TableOptions, schema: pa.Schema
+) -> tuple[pa.Schema, list[dict[str, Any]]]:
+    """The types and fields that rows take in a table; raises for what no table can be."""
+    if not to.table:
+        message = f"{to} is a dataset: name a table in it, {to}.table"
+        raise SetupError(message)
+    loadable = loadable_schema(schema)
+    fields = table_fields(loadable)
+    _check_options(options, {field["name"]: field for field in fields})
+    return loadable, fields
+
+
 def _write(rows: pa.RecordBatchReader, schema: pa.Schema, path: Path) -> object:
     """Write the file that is loaded; what its rows are known by."""
     digester = Digester(schema)
@@ -116,8 +124,7 @@ def _write(rows: pa.RecordBatchReader, schema: pa.Schema, path: Path) -> object:
     return digester.digest().to_json()
 
 
-def check_options(options: TableOptions, fields: Mapping[str, Mapping[str, object]]) -> None:
-    """Raise for an option that a table of these fields cannot have, before anything is sent."""
+def _check_options(options: TableOptions, fields: Mapping[str, Mapping[str, object]]) -> None:
     if options.if_exists not in {"fail", "replace", "append"}:
         message = f"if_exists={options.if_exists!r}: it is 'fail', 'replace' or 'append'"
         raise SetupError(message)

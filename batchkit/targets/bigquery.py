@@ -5,7 +5,6 @@ https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-pred
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from batchkit.service.job import BatchJob
     from batchkit.targets.parcel import Parcel
 
-__all__ = ["check_dataset", "create_from_table", "stage_table"]
+__all__ = ["check_dataset", "check_responses", "create_from_table", "stage_table"]
 
 _MULTI_REGIONS = ("us", "eu")
 _SCHEMA = pa.schema([("key", pa.string()), ("request", pa.string())])
@@ -59,12 +58,28 @@ def check_dataset(client: Vertex, address: str) -> None:
         raise SetupError(message)
 
 
+def check_responses(client: Vertex, parcel: Parcel) -> None:
+    """SetupError when the table that the job would make is there: it does not write into one."""
+    if _folder(parcel):
+        return
+    table = _table(parcel, "responses")
+    if client.cloud.warehouse.find(table) is not None:
+        message = (
+            f"{table} is there already, and no job of this run is known to have made it: look at "
+            "it, and delete or rename it"
+        )
+        raise SetupError(message)
+
+
 def stage_table(client: Vertex, parcel: Parcel) -> dict[str, Any]:
-    """Load the requests into a table of the job's own, once: the key and the request of each.
+    """Put the requests into a table of the job's own, once: the key and the request of each.
 
     The key comes back beside the answer, as all columns of the table do.
     """
     table = _table(parcel, "requests")
+    warehouse, job_id = client.cloud.warehouse, f"batchkit-{table.table}"
+    if parcel.query is not None:
+        return {"table": str(table), "rows": warehouse.fill(parcel.query, table, job_id)}
     schema, fields = (_LEGACY_SCHEMA, _LEGACY_FIELDS) if parcel.is_legacy else (_SCHEMA, _FIELDS)
     with tempfile.TemporaryDirectory(
         dir=parcel.path.parent, prefix=".load-", suffix=".tmp"
@@ -73,7 +88,7 @@ def stage_table(client: Vertex, parcel: Parcel) -> dict[str, Any]:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for batch in _batches(parcel, schema):
                 writer.write_batch(batch)
-        rows = client.cloud.warehouse.load(path, table, f"batchkit-{table.table}", fields=fields)
+        rows = warehouse.load(path, table, job_id, fields=fields)
     return {"table": str(table), "rows": rows}
 
 
@@ -95,34 +110,25 @@ def _batches(parcel: Parcel, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 def create_from_table(client: Vertex, parcel: Parcel, staged: Mapping[str, Any] | None) -> BatchJob:
     """Create the job that reads the table, and writes a table or folder of its own.
 
-    SetupError when that table is there already: the service does not write into one.
+    SetupError when that table is there already.
     """
+    check_responses(client, parcel)
     create = (
         client.batches.create if parcel.kind == "generate" else client.batches.create_embeddings
     )
     return create(
         parcel.model,
         bigquery_uri=(staged or {})["table"],
-        destination=_destination(client, parcel),
+        destination=_folder(parcel) or str(_table(parcel, "responses")),
         display_name=parcel.display_name,
     )
 
 
-def _destination(client: Vertex, parcel: Parcel) -> str:
-    if parcel.output and parcel.output.startswith("gs://"):
-        return str(output_folder(parcel.output, parcel))
-    table = _table(parcel, "responses")
-    if client.cloud.warehouse.find(table) is not None:
-        message = (
-            f"{table} is there already, and no job of this run is known to have made it: look at "
-            "it, and delete or rename it"
-        )
-        raise SetupError(message)
-    return str(table)
+def _folder(parcel: Parcel) -> str:
+    """Where the job writes objects; empty when it writes a table."""
+    return str(output_folder(parcel.output, parcel)) if parcel.output else ""
 
 
 def _table(parcel: Parcel, what: str) -> TableName:
     """A table of the job's own in the target's dataset."""
-    dataset = TableName.parse(parcel.target)
-    name = re.sub(r"\W", "_", f"batchkit_{parcel.run_id}_{parcel.name}_{what}")
-    return TableName(dataset.project, dataset.dataset, name)
+    return TableName.parse(parcel.target).beside(f"batchkit_{parcel.run_id}_{parcel.name}_{what}")

@@ -22,8 +22,11 @@ _CONTENT_TYPE = "application/jsonl"
 
 
 def check_bucket(client: Vertex, address: str) -> None:
-    """Raise a ServiceError when the bucket is not there, or this account may not see it."""
-    client.cloud.objects.location(ObjectUri.parse(address).bucket)
+    """Raise a ServiceError when the bucket is not there, or this account may not read objects.
+
+    Whether it may write them shows with the first upload, which is before any job.
+    """
+    client.cloud.objects.check_folder(ObjectUri.parse(address))
 
 
 def stage_object(client: Vertex, parcel: Parcel) -> dict[str, Any]:

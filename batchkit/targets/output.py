@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchkit.errors import NotAuthorisedError, NotFoundError
-from batchkit.service.client import Gemini
+from batchkit.service.client import Gemini, cloud_of
+from batchkit.warehouse import TableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from batchkit.service.client import Client
 
-__all__ = ["fetch_output", "is_gone"]
+__all__ = ["fetch_output", "is_gone", "output_table"]
 
 
 def fetch_output(
@@ -32,6 +33,17 @@ def fetch_output(
         client.files.download(file_name, to, on_progress=on_progress)
         return True
     return client.batches.write_output(client.batches.get(job_name), to, on_progress=on_progress)
+
+
+def output_table(client: Client, job_name: str) -> dict[str, str] | None:
+    """The table that the job has written, and the type of its column `response`.
+
+    None when the job ended without one.
+    """
+    uri = client.batches.get(job_name).destination.bigquery_uri
+    info = cloud_of(client).warehouse.find(TableName.parse(uri)) if uri else None
+    types = {field["name"]: field["type"] for field in info.fields} if info else {}
+    return {"table": str(uri), "response": types["response"]} if "response" in types else None
 
 
 def is_gone(error: NotFoundError | NotAuthorisedError) -> bool:

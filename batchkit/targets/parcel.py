@@ -20,7 +20,8 @@ class Parcel:
 
     `name` is that of the attempt, unique in the run; `target` and `output` are where requests and
     responses go, as the user names them; `is_legacy` when the model takes a text alone. `may_exist`
-    says that an earlier try may have left an upload of this name behind.
+    says that an earlier try may have left an upload of this name behind. `query` is the SELECT that
+    gives the requests of a run whose rows stay in BigQuery; it has no file.
     """
 
     path: Path
@@ -34,4 +35,5 @@ class Parcel:
     output: str | None = None
     is_legacy: bool = False
     may_exist: bool = False
+    query: str | None = None
     on_progress: Callable[[int, int], None] | None = None

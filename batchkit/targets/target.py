@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from batchkit.errors import CapabilityError, SetupError
 from batchkit.storage import ObjectUri
-from batchkit.targets.bigquery import check_dataset, create_from_table, stage_table
+from batchkit.targets.bigquery import (
+    check_dataset,
+    check_responses,
+    create_from_table,
+    stage_table,
+)
 from batchkit.targets.file import create_from_file, stage_file
 from batchkit.targets.gcs import check_bucket, create_from_object, stage_object
 from batchkit.targets.inline import create_inline, stage_nothing
@@ -32,8 +37,8 @@ Staged: TypeAlias = "Mapping[str, Any]"
 _INLINE_REQUESTS = 1_000
 
 
-def _unchecked(client: Any, address: str) -> None:
-    """Nothing to look at: the Developer API keeps all that it is sent."""
+def _unchecked(client: Any, place: Any) -> None:
+    """Nothing to look at: the place is the service's own, or new with each job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,9 @@ class Target:
     """One way to send a shard, in two durable steps.
 
     `stage` puts the requests where the service can read them and returns what is to be written
-    down (None when there is nothing to put); `create` makes the job of it; `check` raises, before
-    anything is sent, for an address that jobs cannot use. `is_table` when requests are rows.
+    down (None when there is nothing to put); `create` makes the job of it. Before anything is sent
+    `check` raises for an address that jobs cannot use, and `check_parcel` for a parcel whose job
+    would write where something is. `is_table` when requests are rows.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Target:
     stage: Callable[[Any, Parcel], Staged | None]
     create: Callable[[Any, Parcel, Staged | None], BatchJob]
     check: Callable[[Any, str], None] = _unchecked
+    check_parcel: Callable[[Any, Parcel], None] = _unchecked
     is_table: bool = False
 
     def largest_shard(self, limits: Limits) -> int:
@@ -72,7 +79,15 @@ _TARGETS: Mapping[str, Target] = MappingProxyType(
         "inline": Target("inline", "gemini", stage_nothing, create_inline),
         "file": Target("file", "gemini", stage_file, create_from_file),
         "gs": Target("gs", "vertex", stage_object, create_from_object, check_bucket),
-        "bq": Target("bq", "vertex", stage_table, create_from_table, check_dataset, is_table=True),
+        "bq": Target(
+            "bq",
+            "vertex",
+            stage_table,
+            create_from_table,
+            check_dataset,
+            check_responses,
+            is_table=True,
+        ),
     }
 )
 

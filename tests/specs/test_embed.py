@@ -147,6 +147,13 @@ def test_a_legacy_model_is_sent_the_text_alone() -> None:
             bodies(bk.embed(legacy, "{x}", **options), legacy)
 
 
+def test_nothing_is_wrong_with_the_text_alone_that_a_legacy_model_is_sent() -> None:
+    legacy = "text-embedding-005"
+    spec = bk.embed(legacy, "{x}")
+    assert spec.problems(dialect_for("vertex", "embed", legacy)) == []
+    assert bk.embed(MODEL, "{x}").problems(dialect_for("vertex", "embed", MODEL)) == []
+
+
 def test_an_answer_is_a_vector_without_a_schema() -> None:
     spec = bk.embed(MODEL, "{x}")
     assert (spec.answers, spec.answer_schema, spec.kind) == (("embedding",), None, "embed")

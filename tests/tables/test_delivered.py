@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
 
 import batchkit as bk
 from batchkit import jsonl
@@ -22,7 +21,7 @@ from batchkit.warehouse import TableName
 from tests.cloud import BUCKET, Effects, GoogleCloud
 from tests.driver import FORKS
 from tests.loader import load
-from tests.scripted import Asked, Said, scripted
+from tests.scripted import Asked, Said, passed_on, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,19 +238,16 @@ def test_a_load_that_is_killed_once_its_job_is_made_ends_with_each_row_once(
     victims: list[int] = []
     made: list[str] = []
 
-    def passed_on(asked: Asked) -> Said:
+    def answer(asked: Asked) -> Said:
         """What BigQuery answers; who asked for the first job does not live to hear it."""
-        url = bigquery.server.rest_url + asked.path
-        headers = {k: v for k, v in asked.headers.items() if k not in {"host", "accept-encoding"}}
-        reply = requests.request(asked.method, url, data=asked.body, headers=headers, timeout=60)
+        reply = passed_on(asked, bigquery.server.rest_url)
         if asked.path.startswith("/upload/"):
-            made.append(reply.json()["jobReference"]["jobId"])
+            made.append(jsonl.loads(reply.content)["jobReference"]["jobId"])
             if victims:
                 os.kill(victims.pop(), signal.SIGKILL)
-        kind = reply.headers.get("Content-Type", "")
-        return Said(reply.status_code, reply.content, {"Content-Type": kind})
+        return reply
 
-    with scripted(passed_on) as server:
+    with scripted(answer) as server:
         environment = {**bigquery.server.environment, "BIGQUERY_EMULATOR_HOST": server.url}
         arguments = (str(results.run.folder), f"bq://{bigquery.table()}", environment)
         for ends_by in (-signal.SIGKILL, 0):

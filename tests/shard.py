@@ -1,0 +1,55 @@
+"""A shard whose job has ended, and whose response file a test writes as it likes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from batchkit.collecting import collect_responses
+from batchkit.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Shard"]
+
+SILENT = Verdict("missing", "GONE", "no line for this key")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The only shard of the run in a folder of its own."""
+
+    folder: Path
+
+    def collect(self, lines: list[Any] | None, attempt: int = 1) -> dict[str, Any]:
+        """Collect these lines, given as bytes or as what their JSON says; returns the counts."""
+        if lines is not None:
+            path = self.folder / "responses" / f"00000-{attempt}.jsonl"
+            path.parent.mkdir(exist_ok=True)
+            texts = [x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines]
+            path.write_bytes(b"".join(text + b"\n" for text in texts))
+        (self.folder / "outcomes").mkdir(exist_ok=True)
+        if attempt > 1:  # it asks what the first one asked
+            for kind, ending in (("rows", "parquet"), ("requests", "jsonl")):
+                first = self.folder / kind / f"00000.{ending}"
+                shutil.copy(first, first.with_stem(f"00000-{attempt}"))
+        return collect_responses(self.folder, "00000", attempt, SILENT)
+
+    def rows(self, attempt: int = 1) -> list[dict[str, Any]]:
+        return pq.read_table(self.folder / "outcomes" / f"00000-{attempt}.parquet").to_pylist()
+
+    def aside(self, attempt: int = 1) -> list[dict[str, Any]]:
+        """The lines kept aside; none when there is no file of them."""
+        path = self.folder / "outcomes" / f"00000-{attempt}.quarantine.jsonl"
+        texts = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [json.loads(line) for line in texts]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The lines that were sent."""
+        text = (self.folder / "requests" / "00000.jsonl").read_bytes()
+        return [json.loads(line) for line in text.split(b"\n")[:-1]]
