@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 
 import batchkit as bk
-
 from batchkit.cli.options import SECONDS, Place
 from batchkit.cli.outcome import examples
 

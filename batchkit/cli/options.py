@@ -27,7 +27,6 @@ __all__ = [
     "json_option",
     "limits_of",
     "poll_option",
-    "retries_option",
     "settle_option",
     "spec_of",
     "target_option",
@@ -114,13 +113,6 @@ settle_option: Callable[..., Any] = click.option(
     default=60.0,
     show_default=True,
     help="How long lists of jobs may lag.",
-)
-retries_option: Callable[..., Any] = click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="How often rows that failed for a passing reason are asked again.",
 )
 _BUILD_OPTIONS = (
     click.option(

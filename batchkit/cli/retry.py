@@ -1,6 +1,8 @@
-"""The command that has rows asked again."""
+"""The command that has rows asked again, and the option that does so on the way."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -8,13 +10,24 @@ import batchkit as bk
 from batchkit.cli.options import Place, json_option, limits_of
 from batchkit.cli.outcome import code_for, examples, finish, print_json
 
-__all__ = ["retry"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["retries_option", "retry"]
 
 _WHY = {
     "final": "asking again would not help",
     "exhausted": "asked as often as --max-attempts says",
     "refused": "refused with their whole job: --bisect finds which are to blame",
 }
+
+retries_option: Callable[..., Any] = click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How often rows that failed for a passing reason are asked again.",
+)
 
 
 @click.command(

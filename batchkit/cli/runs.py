@@ -18,13 +18,13 @@ from batchkit.cli.options import (
     json_option,
     limits_of,
     poll_option,
-    retries_option,
     settle_option,
     spec_of,
     target_option,
 )
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
+from batchkit.cli.retry import retries_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator
