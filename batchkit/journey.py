@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchkit.display.live import shown
+from batchkit.errors import CapabilityError
 from batchkit.events import Said
 from batchkit.rundir import Run
 from batchkit.service.client import client_for
@@ -67,6 +68,11 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     submitted as jobs end. With `retries`, rows that `retry` would ask again are, that many times at
     most.
     """
+    if pushdown and retries:
+        message = (
+            f"retries={retries}: rows that stay in BigQuery (pushdown) are not asked again yet"
+        )
+        raise CapabilityError(message)
     with shown(progress) as tell:
         if client is None and not _is_done(into):
             # Missing credentials are said before the work, not after it.

@@ -430,3 +430,49 @@ def test_what_a_job_answered_before_it_expired_counts_and_the_rest_is_asked_agai
         rows = bk.collect(run, client=client).to_arrow().to_pylist()
         assert sum(emulator.stats()["requests"].values()) == 12
     assert [row["response"] for row in rows] == [f"Echo: text {i % 7}" for i in range(20)]
+
+
+def requests_of(folder: Path) -> dict[str, tuple[bytes, list[int]]]:
+    """What each request file holds, and its rows."""
+    return {
+        path.stem: (
+            path.read_bytes(),
+            pq.read_table(folder / "rows" / f"{path.stem}.parquet").column("row").to_pylist(),
+        )
+        for path in (folder / "requests").iterdir()
+    }
+
+
+@pytest.mark.parametrize("facts", range(1, 8))
+def test_a_retry_that_stops_after_any_fact_and_is_repeated_builds_the_same(
+    tmp_path: Path, facts: int
+) -> None:
+    texts = ["x" * 2_000, "a", "b", *["busy"] * 3, *["w " * 20] * 2, *["busy"] * 2, "busy"]
+    spec = bk.generate("gemini-3.8-flash", "{text}", config={"maxOutputTokens": 4})
+    with serve(limits=Limits(line_bytes=1_000), answerer=Moody()) as emulator:
+        world = World(tmp_path, emulator, quick_client(emulator), Moody())
+        run = world.build(texts, spec=spec, limits={"max_rows": 3})
+        world.go(run)
+    assert [len(rows) for _, rows in requests_of(run.folder).values()] == [3, 3, 3, 2]
+    terms: dict[str, Any] = {
+        "bisect": True,
+        "max_output_tokens": 900,
+        "limits": {"max_rows": 2},
+    }
+    whole = shutil.copytree(run.folder, tmp_path / "whole")
+    assert bk.retry(whole, **terms).shards == 7
+    left = facts
+
+    def stop(_: Any, __: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bk.retry(bk.Run(run.folder, observe=[stop]), **terms)
+    again = bk.retry(run.folder, **terms)
+    assert again.shards == 7 - facts
+    assert requests_of(run.folder) == requests_of(whole)
+    assert bk.open_run(run.folder).tally() == bk.open_run(whole).tally()
+    assert bk.retry(run.folder, **terms).rows == 0
