@@ -24,6 +24,7 @@ _WHY = {
 retries_option: Callable[..., Any] = click.option(
     "--retries",
     type=click.IntRange(min=0),
+    metavar="N",
     default=0,
     show_default=True,
     help="How often rows that failed for a passing reason are asked again.",
@@ -34,7 +35,7 @@ retries_option: Callable[..., Any] = click.option(
     short_help="Build the rows of RUN that failed to be asked again.",
     epilog=examples(
         """\
-batchkit retry runs/reviews && batchkit submit runs/reviews
+batchkit retry runs/reviews; batchkit submit runs/reviews
 batchkit retry runs/reviews --max-output-tokens 8192
 batchkit retry runs/reviews --limit max_rows=500
 """,
@@ -48,6 +49,7 @@ batchkit retry runs/reviews --limit max_rows=500
 @click.option(
     "--max-attempts",
     type=click.IntRange(min=1),
+    metavar="N",
     default=3,
     show_default=True,
     help="How often a row may be asked in all.",
