@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import batchkit as bk
-from batchkit.cli.options import Place, json_option, limits_of
+from batchkit.cli.options import json_option, limits_of
 from batchkit.cli.outcome import code_for, examples, finish, print_json
+from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

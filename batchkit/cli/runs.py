@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,6 @@ import batchkit as bk
 from batchkit.cli.emulate import emulated_client
 from batchkit.cli.options import (
     SECONDS,
-    Place,
     build_options,
     json_option,
     limits_of,
@@ -24,6 +22,7 @@ from batchkit.cli.options import (
 )
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
+from batchkit.cli.places import Place, table_argument
 from batchkit.cli.retry import retries_option
 
 if TYPE_CHECKING:
@@ -41,19 +40,7 @@ _JOURNEY_FIELDS = {
 }
 
 
-def _check_table(_: click.Context, __: click.Parameter, value: str) -> str:
-    """A run reads its table again when it goes on: what can be read once is no table."""
-    path = Path(value)
-    if "://" in value:
-        return value
-    if value == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
-        message = f"{value} can be read once, a run reads its table again: save it to a file first"
-        raise click.BadParameter(message)
-    return value
-
-
 _run = click.argument("run", type=Place(file_okay=False))
-_table = click.argument("table", type=Place(), callback=_check_table)
 
 
 @click.command(
@@ -69,7 +56,7 @@ batchkit run requests.jsonl --model gemini-3.8-flash
         **_JOURNEY_FIELDS,
     ),
 )
-@_table
+@table_argument
 @build_options
 @to_option
 @click.option("--emulator", is_flag=True, help="Use an emulator on this machine, not Google.")
@@ -131,7 +118,7 @@ batchkit build bq://my-project.shop.reviews --key id --model gemini-3.8-flash \\
         target="how the requests are to travel",
     ),
 )
-@_table
+@table_argument
 @build_options
 @click.option("--dry-run", is_flag=True, help="Show the SQL of --pushdown; make nothing.")
 @json_option
