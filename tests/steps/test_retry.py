@@ -197,9 +197,10 @@ def test_truncated_rows_are_asked_again_with_a_raised_limit_only(world: World) -
     assert bk.retry(run, max_output_tokens=500).asked == {"truncated": 1}
     after = world.go(run).to_arrow().to_pylist()
     assert [row["status"] for row in after] == ["ok", "ok"]
+    (line,) = run.requests_path("00000-3").read_bytes().split(b"\n")[:-1]
+    assert after[0]["request_hash"] == run.definition.dialect.hash(line)
     assert after[0]["request_hash"] != before[0]["request_hash"]
     assert after[1] == before[1]
-    (line,) = run.requests_path("00000-3").read_bytes().split(b"\n")[:-1]
     assert jsonl.loads(line)["request"]["generationConfig"] == {"maxOutputTokens": 500}
 
 
@@ -355,6 +356,35 @@ def test_a_refusal_that_is_not_about_the_requests_is_not_bisected(tmp_path: Path
         assert bk.retry(run, bisect=True, client=service.client()).rows == 0
         assert run.tally()["pending"] == 2
         assert bk.submit(run, client=service.client()).is_complete
+
+
+def test_a_half_that_is_refused_for_something_else_stays_to_be_sent(tmp_path: Path) -> None:
+    refusals = [refusal(400, "x", "INVALID_ARGUMENT"), refusal(400, "y", "FAILED_PRECONDITION")]
+    service = Google(answers={"POST /v1beta/models/": [*refusals]})
+    with scripted(service) as server:
+        service.server = server
+        client = service.client()
+        run = bk.build([{"text": "x"}] * 2, SPEC, into=tmp_path / "run", target="inline")
+        with pytest.raises(InvalidRequestError, match="x"):
+            bk.submit(run, client=client)
+        assert bk.retry(run, bisect=True, client=client).shards == 2
+        with pytest.raises(InvalidRequestError, match="y"):
+            bk.submit(run, client=client)
+        assert run.tally()["pending"] == 2
+        assert bk.submit(run, client=client).sent == 2
+        assert len(service.jobs) == 2
+
+
+def test_a_copy_of_a_run_that_asks_the_same_again_takes_the_job_of_the_other(world: World) -> None:
+    run = world.build(["busy*1 a", "fine b"])
+    world.go(run)
+    copy = bk.open_run(shutil.copytree(run.folder, world.folder / "copy"))
+    for each in (run, copy):
+        assert bk.retry(each).rows == 1
+        assert world.go(each).tally()["ok"] == 2
+    assert world.paid() == {"k0": 2, "k1": 1}
+    kinds = [fact.kind for fact in copy.attempts()[1].facts]
+    assert kinds == ["built", "intent", "adopted", "ended", "fetched"]
 
 
 def test_of_two_retries_at_once_the_second_is_told_of_the_first(world: World) -> None:
