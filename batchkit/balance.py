@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from batchkit import durable, jsonl
+from batchkit.damage import COLLECT_AGAIN, reading
 from batchkit.pushed import balance
 from batchkit.rundir import AUDIT
 from batchkit.service.client import cloud_of
@@ -62,7 +63,8 @@ def _lines(run: Run) -> Counter[str]:
     """Response lines by placement, over all response files."""
     lines: Counter[str] = Counter()
     for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
-        lines.update(jsonl.loads(marker.read_bytes())["lines"])
+        with reading(marker, COLLECT_AGAIN):
+            lines.update(jsonl.loads(marker.read_bytes())["lines"])
     return lines
 
 
@@ -80,11 +82,14 @@ def _spent(run: Run) -> list[dict[str, int]]:
 
 
 def _gather_quarantine(run: Run) -> None:
-    """Write `quarantine.jsonl`: the lines that fit no row."""
+    """Write `quarantine.jsonl`: the lines that fit no row, if there are any."""
     aside = sorted((run.folder / "outcomes").glob("*.quarantine.jsonl"))
     kept = [path for path in aside if path.stat().st_size]
-    if kept:
-        with durable.whole_file(run.folder / "quarantine.jsonl") as whole:
-            for path in kept:
-                with path.open("rb") as part:
-                    shutil.copyfileobj(part, whole)
+    quarantine = run.folder / "quarantine.jsonl"
+    if not kept:
+        quarantine.unlink(missing_ok=True)
+        return
+    with durable.whole_file(quarantine) as whole:
+        for path in kept:
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, whole)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchkit.damage import COLLECT_AGAIN, RESTORE, reading
 from batchkit.layout import ROW
 from batchkit.outcome import STATUSES
 
@@ -46,9 +47,9 @@ _TOKENS = ("prompt_tokens", "output_tokens", "thoughts_tokens", "cached_tokens",
 class ShardOutcomes:
     """What became of the rows of one shard so far, by row number within it.
 
-    `paths` are its outcomes files by attempt, in order; `under_way` are the rows files
-    of attempts that have none yet: unless such a row is `ok`, it is pending. Memory is that of
-    three numbers a row and one window.
+    `paths` are its outcomes files by attempt, in order; RunDirectoryError for a damaged one.
+    `under_way` are the rows files of attempts that have none yet: unless such a row is `ok`, it is
+    pending. Memory is that of three numbers a row and one window.
     """
 
     def __init__(  # noqa: PLR0917  # what a shard is
@@ -59,7 +60,10 @@ class ShardOutcomes:
         rows: int,
         under_way: Iterable[Path] = (),
     ) -> None:
-        self._files = [_OutcomeRows(path) for path in paths.values()]
+        self._files = [
+            _OutcomeRows(path, COLLECT_AGAIN if attempt else RESTORE)
+            for attempt, path in paths.items()
+        ]
         self._attempts = np.array([*paths, _PENDING], np.int32)  # -1, the last, is pending
         self._schema = schema
         self._first_row = first_row
@@ -74,7 +78,8 @@ class ShardOutcomes:
             self._position[chosen] = np.flatnonzero(better)
             worth[chosen] = said[better]
         for path in under_way:
-            asked = pq.read_table(path, columns=[ROW]).column(0).to_numpy() - first_row
+            with reading(path):
+                asked = pq.read_table(path, columns=[ROW]).column(0).to_numpy() - first_row
             self._file[asked[worth[asked] < _WORTH["ok"]]] = _PENDING
 
     def window(self, start: int, stop: int) -> pa.Table:
@@ -176,13 +181,15 @@ class ShardOutcomes:
 class _OutcomeRows:
     """One outcomes file, read by position; its rows are sorted by row number."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remedy: str) -> None:
         self._path = path
+        self._remedy = remedy
         self._held: dict[int, pa.Table] = {}
-        table = pq.read_table(path, columns=[ROW, "status"])
+        with reading(path, remedy):
+            table = pq.read_table(path, columns=[ROW, "status"])
+            metadata = pq.read_metadata(path)
         self.rows: NDArray[np.int64] = table.column(ROW).to_numpy()
         self.statuses = pa.concat_arrays(table.column("status").chunks)
-        metadata = pq.read_metadata(path)
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
         sizes = [group.total_byte_size / max(group.num_rows, 1) for group in groups]
@@ -197,7 +204,8 @@ class _OutcomeRows:
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Some columns of all rows."""
-        return pq.read_table(self._path, columns=list(names)).combine_chunks()
+        with reading(self._path, self._remedy):
+            return pq.read_table(self._path, columns=list(names)).combine_chunks()
 
     def asked(self, refusal: str | None) -> NDArray[np.bool_]:
         """Which rows were asked: all but those whose error is that the whole was refused."""
@@ -213,7 +221,7 @@ class _OutcomeRows:
         self._held = {g: self._held[g] for g in range(first, last) if g in self._held}
         new = [group for group in range(first, last) if group not in self._held]
         if new:
-            with pq.ParquetFile(self._path) as file:
+            with reading(self._path, self._remedy), pq.ParquetFile(self._path) as file:
                 self._held |= {group: file.read_row_groups([group]) for group in new}
         table = pa.concat_tables([self._held[group] for group in range(first, last)])
         return table.slice(start - int(self._ends[first]), stop - start)

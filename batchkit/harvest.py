@@ -15,6 +15,7 @@ from batchkit.watch import Watch
 if TYPE_CHECKING:
     from batchkit.engines import Engine
     from batchkit.events import Progress
+    from batchkit.ledger import Attempt
     from batchkit.rundir import Run
     from batchkit.service.client import Client
 
@@ -43,7 +44,19 @@ def harvest(run: Run, client: Client | None, engine: str | Engine, tell: Progres
 
 def _tasks(run: Run) -> list[CollectTask]:
     return [
-        CollectTask(str(run.folder), attempt.shard, attempt.number, verdict_of(attempt))
+        CollectTask(
+            str(run.folder),
+            attempt.shard,
+            attempt.number,
+            verdict_of(attempt),
+            _response_bytes(attempt),
+        )
         for attempt in run.attempts()
         if attempt.stage == "fetched"
     ]
+
+
+def _response_bytes(attempt: Attempt) -> int | None:
+    """The size that its responses came with, None where there are none."""
+    fetched = attempt.last("fetched")
+    return fetched.content.get("bytes") if fetched else None

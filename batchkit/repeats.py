@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchkit import durable, jsonl
-from batchkit.errors import RunDirectoryError
+from batchkit.damage import damaged, reading
 from batchkit.ledger import Attempt
 
 if TYPE_CHECKING:
@@ -61,17 +61,17 @@ class Repeats:
     def _source_rows(self) -> pa.Table:
         """The rows of the source that have a request, in the order of its lines."""
         path = self.run.rows_path(self.claim.source.asked_name)
-        table = pq.read_table(path, columns=_COLUMNS)
+        with reading(path):
+            table = pq.read_table(path, columns=_COLUMNS)
         return table.filter(pc.equal(table.column("row"), table.column("request_of")))
 
     def _check_source(self) -> None:
         """Raise RunDirectoryError for requests that are not those which were built."""
         path = self.run.requests_path(self.claim.source.asked_name)
-        with path.open("rb") as file:
+        with reading(path), path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != self.run.asked_by(self.shard, self.claim.source).sha256:
-            message = f"{path} was changed since it was built: its requests are not asked again"
-            raise RunDirectoryError(message, path)
+            raise damaged(path, "its requests are not those that were built")
 
     def _lines(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
         """The lines to ask again, as they are to be sent, with their places among the source's."""
