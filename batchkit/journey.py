@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchkit.display.live import shown
 from batchkit.errors import CapabilityError
-from batchkit.events import Said
 from batchkit.rundir import Run
 from batchkit.service.client import client_for
 from batchkit.steps.build import build
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from batchkit.tables.opened import TableLike
 
 __all__ = ["run"]
-
-_FIRST_PAUSE_SECONDS = 15.0
-_LONGEST_PAUSE_SECONDS = 300.0
 
 
 def run(  # noqa: PLR0913  # what a run is, by keyword
@@ -121,21 +116,14 @@ def _finish(
     if _is_fetched(built):
         return
     client = client_for(built.definition.dialect.service, client)
-    pause = _FIRST_PAUSE_SECONDS
-    while True:
-        submission = submit(built, client=client, settle_seconds=settle_seconds, progress=tell)
-        if submission.held is None:
-            break
-        ended_before = _ended(built)
-        wait(built, client=client, poll_seconds=poll_seconds, until="any", progress=tell)
-        if _ended(built) > ended_before:
-            pause = _FIRST_PAUSE_SECONDS
-            continue
-        asked = submission.held.retry_after or 0.0
-        tell(Said(f"no job of this run is under way: trying again in {max(pause, asked):g} s"))
-        time.sleep(max(pause, asked))
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    wait(built, client=client, poll_seconds=poll_seconds, progress=tell)
+    submit(built, client=client, settle_seconds=settle_seconds, progress=tell)
+    wait(
+        built,
+        client=client,
+        poll_seconds=poll_seconds,
+        settle_seconds=settle_seconds,
+        progress=tell,
+    )
 
 
 def _is_done(into: str | Path | None) -> bool:
@@ -146,7 +134,3 @@ def _is_done(into: str | Path | None) -> bool:
 
 def _is_fetched(built: Run) -> bool:
     return all(attempt.stage == "fetched" for attempt in built.attempts())
-
-
-def _ended(built: Run) -> int:
-    return sum(1 for attempt in built.attempts() if attempt.stage in {"ended", "fetched"})

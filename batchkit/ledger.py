@@ -24,6 +24,7 @@ __all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 
 FactKind: TypeAlias = Literal[
     "built",
+    "held",
     "intent",
     "uploaded",
     "created",
@@ -37,6 +38,7 @@ Stage: TypeAlias = Literal["unsent", "sending", "running", "ended", "fetched"]
 _STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "built": "unsent",
+        "held": "unsent",
         "intent": "sending",
         "uploaded": "sending",
         "refused": "unsent",

@@ -167,8 +167,7 @@ def submit(*, run: str, target: str | None, settle_seconds: float, as_json: bool
     """
     with _going_on():
         done = bk.submit(run, target=target, settle_seconds=settle_seconds)
-    held = done.held.message if done.held else None
-    tell({"run": run, "jobs": done.sent, "shards": done.total, "held": held}, as_json=as_json)
+    tell({"run": run, "jobs": done.sent, "shards": done.total, "held": done.held}, as_json=as_json)
     finish(ExitCode.DONE if done.is_complete else ExitCode.NOT_DONE)
 
 
