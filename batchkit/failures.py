@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
 from google.api_core import exceptions as google_exceptions
@@ -15,6 +15,7 @@ from google.auth import exceptions as auth_exceptions
 
 from batchkit import jsonl
 from batchkit.errors import (
+    BatchkitError,
     CredentialsError,
     InvalidRequestError,
     NotAuthorisedError,
@@ -30,7 +31,14 @@ from batchkit.wire import rpc_reason
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-__all__ = ["connection_error", "credentials_error", "google_errors", "not_there", "service_error"]
+__all__ = [
+    "connection_error",
+    "credentials_error",
+    "google_errors",
+    "not_there",
+    "raise_alone",
+    "service_error",
+]
 
 _KINDS: Mapping[int, type[ServiceError]] = {
     400: InvalidRequestError,
@@ -88,22 +96,33 @@ def _error_of(  # noqa: PLR0917  # the fields of a ServiceError, in its order
     return kind(*known)
 
 
+def raise_alone(error: BatchkitError) -> NoReturn:
+    """Raise an error that holds nothing of the one before it, not even out of sight.
+
+    What libraries say may name the address of an upload, and some tools show all they can reach.
+    """
+    try:
+        raise error
+    finally:
+        error.__context__ = None
+
+
 @contextlib.contextmanager
 def google_errors(operation: str) -> Generator[None]:
     """Errors of Google's own libraries, inside the block, become those of our tree."""
     try:
         yield
     except google_exceptions.GoogleAPICallError as error:
-        raise _of_google(error, operation) from None
+        raise_alone(_of_google(error, operation))
     except google_exceptions.RetryError as error:
         cause = error.cause
         if isinstance(cause, google_exceptions.GoogleAPICallError):
-            raise _of_google(cause, operation) from None
-        raise connection_error(error, operation) from None
+            raise_alone(_of_google(cause, operation))
+        raise_alone(connection_error(error, operation))
     except auth_exceptions.GoogleAuthError as error:
-        raise credentials_error(error, operation) from None
+        raise_alone(credentials_error(error, operation))
     except (requests.RequestException, ConnectionError) as error:
-        raise connection_error(error, operation) from None
+        raise_alone(connection_error(error, operation))
 
 
 def not_there(message: str, operation: str) -> NotFoundError:

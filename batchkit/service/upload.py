@@ -15,7 +15,7 @@ import requests
 from batchkit import jsonl
 from batchkit.address import is_private
 from batchkit.errors import RateLimitedError, ServiceError, ServiceFailureError
-from batchkit.failures import connection_error, service_error
+from batchkit.failures import connection_error, raise_alone, service_error
 from batchkit.reply import held
 from batchkit.transport import Call
 
@@ -140,7 +140,7 @@ class _Session:
             )
             response = held(response, _OPERATION)
         except requests.RequestException as error:
-            raise connection_error(error, _OPERATION) from None
+            raise_alone(connection_error(error, _OPERATION))
         if response.status_code >= requests.codes.multiple_choices:
             raise service_error(response, _OPERATION)
         return response
