@@ -18,13 +18,13 @@ from batchkit import durable, jsonl
 from batchkit.damage import COLLECT_AGAIN, damaged, reading
 from batchkit.definition import Definition
 from batchkit.display.html import tally_html
-from batchkit.errors import AccountChangedError, RunHeldError
+from batchkit.errors import AccountChangedError, RunDirectoryError, RunHeldError
 from batchkit.fold import ShardOutcomes, tally
 from batchkit.layout import outcome_schema
 from batchkit.ledger import Attempt, Fact, Ledger
 from batchkit.links import check_no_links
 from batchkit.outcome import STATUSES
-from batchkit.shape import check_shape, is_count
+from batchkit.shape import check_shape, is_count, is_text
 from batchkit.shards import Shard, Shards, read_shards
 from batchkit.soundness import check_rows
 
@@ -39,6 +39,7 @@ _LEASE = ".lease"
 _HOLDER = "lease.json"
 _HOLDER_LOOKS = 50
 _HOLDER_SECONDS = 0.02
+_ASKED = {"first_row": is_count, "requests": is_count, "bytes": is_count, "sha256": is_text}
 
 
 class Run:
@@ -186,10 +187,11 @@ class Run:
         built = attempt.last("built")
         content: Mapping[str, Any] = built.content if built else {}
         try:
-            known = {name: content[name] for name in ("first_row", "requests", "bytes", "sha256")}
-        except KeyError as error:
-            message = f"{self.folder / 'ledger' / attempt.name} does not say what it asks"
+            check_shape(content, _ASKED)
+        except ValueError as error:
+            message = f"{self.folder / 'ledger' / attempt.name} does not say what it asks: {error}"
             raise RunDirectoryError(message, self.folder) from error
+        known = {name: content[name] for name in _ASKED}
         return Shard(name=attempt.asked_name, rows=known["requests"], **known)
 
     def attempts(self) -> list[Attempt]:
