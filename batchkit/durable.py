@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "PRIVATE_FOLDER_MODE",
-    "PRIVATE_MODE",
     "SHARED_FOLDER_MODE",
     "SHARED_MODE",
     "create_once",
@@ -31,14 +29,14 @@ __all__ = [
 _SUFFIX = ".tmp"
 _PROCESS = secrets.token_hex(4)
 _MARKED = re.compile(r"\.(\d+)-([0-9a-f]{8})-[0-9a-f]{8}\.tmp$")
-PRIVATE_MODE = 0o600
+_FILE_MODE = 0o600
 SHARED_MODE = 0o666  # less the umask, as for any file a user asks for
-PRIVATE_FOLDER_MODE = 0o700
+_FOLDER_MODE = 0o700
 SHARED_FOLDER_MODE = 0o777
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, mode: int = PRIVATE_MODE) -> Generator[BinaryIO]:
+def whole_file(path: Path, mode: int = _FILE_MODE) -> Generator[BinaryIO]:
     """A file to write that takes its name only when the block ends without an error."""
     temporary = _temporary(path)
     try:
@@ -70,7 +68,7 @@ def create_once(path: Path, content: bytes) -> bool:
     sees half a file.
     """
     temporary = _temporary(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             file.write(content)
@@ -84,7 +82,7 @@ def create_once(path: Path, content: bytes) -> bool:
     return True
 
 
-def make_folder(path: Path, mode: int = PRIVATE_FOLDER_MODE) -> None:
+def make_folder(path: Path, mode: int = _FOLDER_MODE) -> None:
     """Create a folder, with those above it, durably; only their owner can read them."""
     missing = list(takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
     for folder in reversed(missing):

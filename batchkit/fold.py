@@ -234,6 +234,8 @@ class _OutcomeRows:
         if new:
             with reading(self._path, self._remedy), pq.ParquetFile(self._path) as file:
                 self._held |= {group: file.read_row_groups([group]) for group in new}
+                for group in new:
+                    self._held[group].validate(full=True)
         table = pa.concat_tables([self._held[group] for group in range(first, last)])
         return table.slice(start - int(self._ends[first]), stop - start)
 

@@ -101,6 +101,7 @@ class JoinedRows:
             path = self._run.rows_path(shard.name)
             with reading(path), pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(_WINDOW_ROWS, columns=[column]):
+                    batch.validate(full=True)
                     held = batch.column(column)
                     arrays = [pc.struct_field(held, [i]) for i in range(len(names))] or [held]
                     yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)

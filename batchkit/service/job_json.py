@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["read_integer", "read_job", "read_job_list", "read_time"]
 
 _LOG = logging.getLogger("batchkit")
+_SHOWN = 100
 _LISTS = ("operations", "batchPredictionJobs", "batchJobs", "batches")
 
 
@@ -37,7 +38,9 @@ def read_job(content: Mapping[str, Any]) -> BatchJob:
     state = JobState.parse(raw)
     name = _text(content.get("name")) or _text(resource.get("name")) or ""
     if state is JobState.UNSPECIFIED and raw:
-        _LOG.warning("%s has the state %s, which is new to batchkit: polling on", name, raw)
+        _LOG.warning(
+            "%s has the state %s, which is new to batchkit: polling on", name, raw[:_SHOWN]
+        )
     return BatchJob(
         name=name,
         state=state,

@@ -67,7 +67,7 @@ class Piece:
         try:
             for batch in read(path, range(self.start, self.stop), names):
                 yield conformed(batch, schema, values)
-        except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        except (OSError, pa.ArrowException) as error:
             message = f"{path} cannot be read: {error}"
             raise TableError(message) from error
 
@@ -270,7 +270,9 @@ def _arrow_batches(
         fields = [number for number, name in enumerate(found) if name in wanted]
         reader = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=fields))
         for group in groups:
-            yield reader.get_batch(group)
+            batch = reader.get_batch(group)
+            batch.validate(full=True)  # what points beyond its buffers would read other memory
+            yield batch
 
 
 def conformed(

@@ -49,7 +49,7 @@ def check_stored_file(content: Any) -> None:
     path = content["path"]
     parts = PurePath(path).parts
     if content["modified"] is None:
-        is_ours = len(parts) == 1 and not path.startswith(("/", "."))
+        is_ours = len(parts) == 1 and not path.startswith(("/", ".")) and len(path) < _SHOWN
     else:
         is_ours = path.startswith("/") and ".." not in parts
     if "\0" in path or not is_ours:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from batchkit import durable, jsonl
-from batchkit.durable import PRIVATE_MODE, SHARED_MODE, whole_file
+from batchkit.durable import SHARED_MODE, whole_file
 from batchkit.errors import SetupError
 from batchkit.tables.formulas import formula_free, without_formulas
 from batchkit.tables.portable import portable_reader
@@ -73,9 +73,9 @@ def _write_folder(rows: pa.RecordBatchReader, target: Path, *, is_private: bool)
     work = target.with_name(durable.temporary_name(target.name))
     whole = work / "whole"
     try:
-        work.mkdir(durable.PRIVATE_FOLDER_MODE)
-        whole.mkdir(durable.PRIVATE_FOLDER_MODE if is_private else durable.SHARED_FOLDER_MODE)
-        _write_parts(rows, whole, PRIVATE_MODE if is_private else SHARED_MODE)
+        durable.make_folder(work)
+        durable.make_folder(whole, *(() if is_private else (durable.SHARED_FOLDER_MODE,)))
+        _write_parts(rows, whole, *(() if is_private else (SHARED_MODE,)))
         if target.exists():
             target.rename(work / "before")
         whole.rename(target)
@@ -84,14 +84,14 @@ def _write_folder(rows: pa.RecordBatchReader, target: Path, *, is_private: bool)
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _write_parts(rows: pa.RecordBatchReader, folder: Path, mode: int) -> None:
+def _write_parts(rows: pa.RecordBatchReader, folder: Path, *mode: int) -> None:
     """Files of several row groups each; one without rows when there are none."""
     groups = _groups(rows)
     for number in count():
         first = list(islice(groups, 1))
         if number and not first:
             return
-        with whole_file(folder / f"part-{number:05d}.parquet", mode) as file:
+        with whole_file(folder / f"part-{number:05d}.parquet", *mode) as file:
             _write_groups(file, rows.schema, chain(first, islice(groups, _GROUPS_PER_FILE - 1)))
 
 
