@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 CONFTEST = 'pytest_plugins = ["batchkit.testing"]\n'
 TESTS = """
@@ -84,6 +82,15 @@ def test_users_of_the_plugin_have_its_fixtures_and_its_mark(tmp_path: Path) -> N
     (tmp_path / "test_theirs.py").write_text(TESTS)
     done = pytested(tmp_path, "--strict-markers")
     assert "6 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_tests_that_the_documentation_shows_pass(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "testing.md").read_text("utf-8")
+    conftest, tests = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "conftest.py").write_text(conftest)
+    (tmp_path / "test_shown.py").write_text(tests)
+    done = pytested(tmp_path, "--strict-markers")
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_without_pytest_the_plugin_says_what_it_needs() -> None:

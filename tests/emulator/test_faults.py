@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,3 +57,12 @@ def test_a_text_that_is_no_fault_is_refused_with_what_there_is(text: str, said: 
 def test_a_fault_that_there_is_not_cannot_be_made(kind: Any, fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"{kind.__name__}\("):
         kind(**fields)
+
+
+def test_every_kind_of_fault_is_documented() -> None:
+    with pytest.raises(ValueError, match="there are") as caught:
+        parse_fault("none")
+    kinds = str(caught.value).partition("there are ")[2].split(", ")
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
+    assert [kind for kind in kinds if f"\n| `{kind}` |" not in page] == []
+    assert len(kinds) == len({*kinds}) == 20
