@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from batchkit.steps.convert import convert
     from batchkit.steps.pushdown_sql import pushdown_sql
     from batchkit.steps.read_responses import read_responses
+    from batchkit.steps.retry import retry
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
     from batchkit.tables.bigquery import Query, query
@@ -74,6 +75,7 @@ __all__ = [
     "pushdown_sql",
     "query",
     "read_responses",
+    "retry",
     "run",
     "submit",
     "wait",
@@ -110,6 +112,7 @@ _HOMES = {
     "pushdown_sql": "steps.pushdown_sql",
     "query": "tables.bigquery",
     "read_responses": "steps.read_responses",
+    "retry": "steps.retry",
     "run": "journey",
     "submit": "steps.submit",
     "wait": "steps.wait",

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchkit.display.live import shown
+from batchkit.errors import CapabilityError
 from batchkit.events import Said
 from batchkit.rundir import Run
 from batchkit.service.client import client_for
 from batchkit.steps.build import build
 from batchkit.steps.collect import collect
+from batchkit.steps.retry import retry
 from batchkit.steps.submit import submit
 from batchkit.steps.wait import wait
 from batchkit.targets.target import target_named
@@ -51,6 +53,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     provenance: bool = False,
     raw: bool = False,
     engine: str | Engine = "local",
+    retries: int = 0,
     pushdown: bool = False,
     client: Client | None = None,
     settle_seconds: float = 60.0,
@@ -62,8 +65,14 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     This is `build`, `submit`, `wait` and `collect`, whose arguments it takes; it waits as long as
     it takes. Stopped anywhere and called again with the same arguments and `into`, it goes on:
     no row is lost, none is sent twice. Shards that the service does not take yet (429) are
-    submitted as jobs end.
+    submitted as jobs end. With `retries`, rows that `retry` would ask again are, that many times at
+    most.
     """
+    if pushdown and retries:
+        message = (
+            f"retries={retries}: rows that stay in BigQuery (pushdown) are not asked again yet"
+        )
+        raise CapabilityError(message)
     with shown(progress) as tell:
         if client is None and not _is_done(into):
             # Missing credentials are said before the work, not after it.
@@ -89,7 +98,15 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             client=client,
             progress=tell,
         )
-        _finish(built, client, (settle_seconds, poll_seconds), tell)
+        seconds = settle_seconds, poll_seconds
+        _finish(built, client, seconds, tell)
+        for _ in range(retries):
+            again = retry(
+                built, max_attempts=1 + retries, client=client, engine=engine, progress=tell
+            )
+            if not again.rows:
+                break
+            _finish(built, client, seconds, tell)
         return collect(built, client=client, engine=engine, progress=tell)
 
 

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from batchkit import durable, jsonl
-from batchkit.errors import RunDirectoryError, RunHeldError
+from batchkit.damage import damaged
+from batchkit.errors import RunHeldError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,20 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 
 FactKind: TypeAlias = Literal[
+    "built",
     "intent",
     "uploaded",
     "created",
     "adopted",
     "refused",
+    "closed",
     "ended",
     "fetched",
 ]
 Stage: TypeAlias = Literal["unsent", "sending", "running", "ended", "fetched"]
 _STAGES: Mapping[str, Stage] = MappingProxyType(
     {
+        "built": "unsent",
         "intent": "sending",
         "uploaded": "sending",
         "refused": "unsent",
+        "closed": "fetched",
         "created": "running",
         "adopted": "running",
         "ended": "ended",
@@ -73,7 +78,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at one shard: its facts in order, and what they add up to."""
+    """One job for rows of one shard, to be: its facts in order, and what they add up to.
+
+    The first asks all rows; each later one is built of rows to be asked again.
+    """
 
     shard: str
     number: int
@@ -83,6 +91,11 @@ class Attempt:
     def name(self) -> str:
         """`<shard>-<attempt>`, which names its files everywhere."""
         return f"{self.shard}-{self.number}"
+
+    @property
+    def asked_name(self) -> str:
+        """What its request and rows files are called: the first attempt's are the shard's own."""
+        return self.shard if self.number == 1 else self.name
 
     @property
     def stage(self) -> Stage:
@@ -106,6 +119,24 @@ class Attempt:
             return False
         return intent.content.get("target") == "inline" or self.last("uploaded") is not None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether its job was refused for what is in the requests, not for how or when."""
+        is_last = bool(self.facts) and self.facts[-1].kind == "refused"
+        return is_last and self.facts[-1].content.get("reason") == "INVALID_ARGUMENT"
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The raised limit that its requests have, where they are not those of the shard."""
+        built = self.last("built")
+        return built.content.get("max_output_tokens") if built else None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it asks a part of what was refused as a whole, to find what is to blame."""
+        built = self.last("built")
+        return built is not None and built.content.get("half_of") is not None
+
     def last(self, *kinds: FactKind) -> Fact | None:
         """The latest fact of these kinds."""
         return next((fact for fact in reversed(self.facts) if fact.kind in kinds), None)
@@ -127,11 +158,19 @@ class Ledger:
         return Attempt(shard, number, tuple(_read(path) for path in paths))
 
     def attempts(self, shard: str) -> list[Attempt]:
-        """All attempts at a shard in order; the first may have no facts yet."""
+        """All attempts at a shard in order; only the first may have no facts yet."""
         found = [self.attempt(shard, 1)]
         while (self._folder / f"{shard}-{found[-1].number + 1}").is_dir():
-            found.append(self.attempt(shard, found[-1].number + 1))
+            attempt = self.attempt(shard, found[-1].number + 1)
+            if not attempt.facts:  # its driver was killed before the first
+                break
+            found.append(attempt)
         return found
+
+    def close(self, attempt: Attempt) -> Attempt:
+        """Settle that no job is made for an attempt that was refused: its rows are errors."""
+        said = attempt.facts[-1].content
+        return self.write(attempt, "closed", reason=said["reason"], message=said["message"])
 
     def write(self, attempt: Attempt, kind: FactKind, **content: Any) -> Attempt:
         """Add a fact, durably, and return the attempt with it.
@@ -157,8 +196,7 @@ def _read(path: Path) -> Fact:
         content = jsonl.loads(path.read_bytes())
         return Fact(_number(path), content.pop("kind"), content.pop("at"), content)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        message = f"{path} is damaged: {error}"
-        raise RunDirectoryError(message, path) from error
+        raise damaged(path, error) from error
 
 
 def _number(path: Path) -> int:

@@ -66,6 +66,10 @@ class Limits:
         """Bytes at which a shard is full, whichever of bytes and tokens comes first."""
         return min(self.max_bytes, int(self.max_tokens * self.bytes_per_token))
 
+    def changed(self, changes: Mapping[str, float]) -> Limits:
+        """These limits with the user's changes; SetupError for one that cannot be."""
+        return replace(self, **_checked(changes, tuple(self.to_json())))
+
     def to_json(self) -> dict[str, Any]:
         """The limits as they stand in `run.json`."""
         return asdict(self)
@@ -101,7 +105,7 @@ def default_limits(
         max_tokens=_tokens(dialect, model),
         max_inline_bytes=service_limit("gemini", "max_inline_bytes") // _SHARE_OF_INLINE,
     )
-    return replace(defaults, **_checked(changes or {}, tuple(defaults.to_json())))
+    return defaults.changed(changes or {})
 
 
 def _tokens(dialect: Dialect, model: str) -> int:

@@ -14,7 +14,7 @@ from batchkit.events import Built, Said
 from batchkit.key import NAMED_KEYS, BadKey, bad_keys_error
 from batchkit.layout import result_fields
 from batchkit.outcome import STATUSES
-from batchkit.pushdown.results import IN_ORDER, Silence
+from batchkit.pushdown.results import IN_ORDER, Sent, Silence
 from batchkit.pushdown.statements import Statements
 from batchkit.rundir import Shard, Shards
 from batchkit.verdict import verdict_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from batchkit.definition import Definition
     from batchkit.events import Progress
     from batchkit.layout import Layout
+    from batchkit.limits import Limits
     from batchkit.rundir import Run
     from batchkit.specs.spec import Spec
     from batchkit.tables.resident import Resident
@@ -108,7 +109,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
         _check_keys(statements, count, warehouse)
     block_rows = min(BLOCK_ROWS, definition.limits.max_rows)
     blocks = warehouse.query_rows(statements.blocks(block_rows)).batches
-    cut = _cut((block for batch in blocks for block in batch.to_pylist()), definition)
+    cut = _cut((block for batch in blocks for block in batch.to_pylist()), definition.limits)
     shards = [_shard(run, statements, f"{number:05d}", piece) for number, piece in enumerate(cut)]
     rejected = sum(shard.rows - shard.requests for shard in shards)
     built = Shards(str(definition.target), rejected, tuple(shards))
@@ -145,9 +146,8 @@ class _Piece:
     bytes: int
 
 
-def _cut(blocks: Iterable[Mapping[str, int]], definition: Definition) -> list[_Piece]:
+def _cut(blocks: Iterable[Mapping[str, int]], limits: Limits) -> list[_Piece]:
     """Blocks put together, as many as one job may hold."""
-    limits = definition.limits
     pieces: list[_Piece] = []
     for block in blocks:
         last = pieces[-1] if pieces else _Piece(0, 0, 0, 0)
@@ -189,7 +189,9 @@ def _silences(run: Run) -> list[Silence]:
             said = verdict_of(attempt)
             message = said.error_message and said.error_message.replace("\0", "\ufffd")
             stop = shard.first_row + shard.rows
-            silences.append(Silence(shard.first_row, stop, said.status, said.error_code, message))
+            sent = Sent(attempt.job or "", shard.name, attempt.number)
+            rows = (shard.first_row, stop)
+            silences.append(Silence(*rows, said.status, said.error_code, message, sent))
     return silences
 
 

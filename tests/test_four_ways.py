@@ -135,6 +135,12 @@ def table_to_table(clouds: Clouds) -> list[Row]:
     return clouds.loaded(results, "from_table")
 
 
+def within_bigquery(clouds: Clouds) -> list[Row]:
+    target = f"bq://{clouds.dataset}"
+    results = clouds.run("pushdown", clouds.address("pydocs"), target, pushdown=True)
+    return clouds.loaded(results, "from_pushdown")
+
+
 def table_to_parquet(clouds: Clouds) -> list[Row]:
     client = quick_client(clouds.vertex.emulator)
     results = clouds.run("file", clouds.address("pydocs"), "file", client=client)
@@ -156,7 +162,8 @@ def prompt(row: Row) -> str:
 
 
 def test_four_ways_give_the_same_rows(clouds: Clouds) -> None:
-    tables = [by_key(way(clouds)) for way in (objects_to_table, table_to_table, table_to_parquet)]
+    ways = (objects_to_table, table_to_table, within_bigquery, table_to_parquet)
+    tables = [by_key(way(clouds)) for way in ways]
     source = by_key(clouds.rows)
     for table in tables:
         assert table.keys() == source.keys()

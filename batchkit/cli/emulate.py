@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchkit.cli.options import SECONDS, Place
+import batchkit as bk
+from batchkit.cli.options import SECONDS
 from batchkit.cli.outcome import examples
+from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from batchkit.emulator.bigquery import BigQuery
     from batchkit.emulator.faults import Fault
 
-__all__ = ["emulate", "emulated"]
+__all__ = ["emulate", "emulated", "emulated_client"]
 
 
 def _parsed(_: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[Fault]:
@@ -158,3 +160,14 @@ def emulated(
         raise click.ClickException(message) from error
     with serving:
         yield serving
+
+
+@contextlib.contextmanager
+def emulated_client(into: str | None, *, is_emulated: bool) -> Generator[bk.Gemini | None]:
+    """A client of an emulator beside the run that lives for the block, or None without one."""
+    if not is_emulated:
+        yield None
+        return
+    run = Path(into).expanduser() if into else Path("runs/new")
+    with emulated(run.parent / ".emulator", seconds=(0.5, 2.0)) as serving:
+        yield bk.Gemini(serving.api_key, base_url=serving.url)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import batchkit as bk
-from batchkit.cli.emulate import emulated
+from batchkit.cli.emulate import emulated_client
 from batchkit.cli.options import (
     SECONDS,
-    Place,
     build_options,
     json_option,
     limits_of,
@@ -24,6 +22,8 @@ from batchkit.cli.options import (
 )
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
+from batchkit.cli.places import Place, table_argument
+from batchkit.cli.retry import retries_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,19 +40,7 @@ _JOURNEY_FIELDS = {
 }
 
 
-def _check_table(_: click.Context, __: click.Parameter, value: str) -> str:
-    """A run reads its table again when it goes on: what can be read once is no table."""
-    path = Path(value)
-    if "://" in value:
-        return value
-    if value == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
-        message = f"{value} can be read once, a run reads its table again: save it to a file first"
-        raise click.BadParameter(message)
-    return value
-
-
 _run = click.argument("run", type=Place(file_okay=False))
-_table = click.argument("table", type=Place(), callback=_check_table)
 
 
 @click.command(
@@ -68,12 +56,13 @@ batchkit run requests.jsonl --model gemini-3.8-flash
         **_JOURNEY_FIELDS,
     ),
 )
-@_table
+@table_argument
 @build_options
 @to_option
 @click.option("--emulator", is_flag=True, help="Use an emulator on this machine, not Google.")
 @settle_option
 @poll_option
+@retries_option
 @json_option
 def run(
     *,
@@ -95,7 +84,10 @@ def run(
     check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
     settle_seconds = options.pop("settle_seconds")
-    with _going_on(is_emulated=emulator), _client(options["into"], is_emulated=emulator) as client:
+    with (
+        _going_on(is_emulated=emulator),
+        emulated_client(options["into"], is_emulated=emulator) as client,
+    ):
         results = bk.run(
             table,
             spec,
@@ -126,7 +118,7 @@ batchkit build bq://my-project.shop.reviews --key id --model gemini-3.8-flash \\
         target="how the requests are to travel",
     ),
 )
-@_table
+@table_argument
 @build_options
 @click.option("--dry-run", is_flag=True, help="Show the SQL of --pushdown; make nothing.")
 @json_option
@@ -287,14 +279,3 @@ def _going_on(*, is_emulated: bool = False) -> Generator[None]:
         what = "stopped, and the emulator with it" if is_emulated else "stopped"
         click.echo(f"{what}; the same command goes on from here", err=True)
         raise
-
-
-@contextlib.contextmanager
-def _client(into: str | None, *, is_emulated: bool) -> Generator[bk.Gemini | None]:
-    """None for the environment's account, or a client of an emulator that lives for the command."""
-    if not is_emulated:
-        yield None
-        return
-    run = Path(into).expanduser() if into else Path("runs/new")
-    with emulated(run.parent / ".emulator", seconds=(0.5, 2.0)) as serving:
-        yield bk.Gemini(serving.api_key, base_url=serving.url)

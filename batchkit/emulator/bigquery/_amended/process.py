@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from .service import amend
 __all__ = ["main"]
 
 _GRACE_SECONDS = 5
+_GARBAGE = 100_000  # objects, before any is looked for
 _LARGEST_UPLOAD = 10 * 1024**3
 
 
@@ -30,6 +32,9 @@ def main() -> None:
     options = _arguments()
     with tempfile.TemporaryDirectory(prefix="batchkit-bigquery-") as scratch:
         amend(Objects(Path(scratch)))
+        # What is loaded stays, and syntax trees are many objects at once.
+        gc.freeze()
+        gc.set_threshold(_GARBAGE)
         asyncio.run(_serve(_settings(options.folder, Path(scratch)), options.announce))
 
 

@@ -14,6 +14,7 @@ from .dialect import amend_dialect
 from .job import http_error
 from .jobs import Jobs
 from .loads import Loads
+from .parsing import amend_parsing
 from .places import Places
 from .queries import Queries
 from .reading import amend_reading
@@ -42,6 +43,7 @@ def amend(objects: Objects) -> None:
     """Have the next server that is started be ours."""
     amend_names()
     amend_dialect()
+    amend_parsing()
     # It is downloaded, and is needed for geography only.
     replace("bqemulator.storage.engine:DuckDBEngine", "_load_spatial", lambda _: _without_spatial)
     replace(_EXECUTOR, "_resolve_uri", lambda _: _path_for(objects))
