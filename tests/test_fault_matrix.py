@@ -71,11 +71,11 @@ class Place:
     def wait(self, run: bk.Run, timeout: float = 20) -> None:
         bk.wait(run, client=self.client, poll_seconds=0.02, timeout=timeout)
 
-    def collected(self, run: bk.Run) -> Outcome:
+    def collected(self, run: bk.Run, attempts: int = 1) -> Outcome:
         """What the user has in the end, once it is sure that nothing is lost."""
         table = bk.collect(run, client=self.client).to_pandas()
         outcome = Outcome(run, table, self.emulator.stats())
-        outcome.check_balance()
+        outcome.check_balance(attempts)
         again = bk.collect(run, client=self.client).to_pandas()
         pd.testing.assert_frame_equal(again, table)
         assert Outcome(run, again, self.emulator.stats()).audit == outcome.audit
@@ -120,21 +120,26 @@ class Outcome:
         path = self.run.folder / "quarantine.jsonl"
         return [*map(json.loads, path.read_bytes().split(b"\n")[:-1])] if path.exists() else []
 
-    def check_balance(self) -> None:
+    @property
+    def paid(self) -> int:
+        """How many requests were processed."""
+        return sum(self.stats["requests"].values())
+
+    def check_balance(self, attempts: int) -> None:
         assert self.table["id"].tolist() == KEYS
         assert self.run.tally() == self.audit["statuses"]
         assert {s: n for s, n in self.run.tally().items() if n} == self.statuses
         answered = self.table[self.table["status"] == "ok"]
         if answered["response"].notna().all() and "mood" not in self.table:
             assert answered["response"].tolist() == [f"Echo: Say {t}" for t in answered["text"]]
-        self._check_paid()
+        self._check_paid(attempts)
         self._check_lines()
         assert [*self.run.folder.rglob("*.tmp")] == []
 
-    def _check_paid(self) -> None:
-        """No row twice; `ok` only what was."""
+    def _check_paid(self, attempts: int) -> None:
+        """No row twice in an attempt; `ok` only what was."""
         paid = self.stats["requests"]
-        assert set(paid.values()) <= {1}
+        assert set(paid.values()) <= {*range(1, attempts + 1)}
         assert self.statuses.get("ok", 0) <= len(paid) <= ROWS
 
     def _check_lines(self) -> None:
@@ -318,7 +323,7 @@ def test_a_job_that_is_refused_as_a_whole(place: Place) -> None:
 
 
 def test_a_job_that_is_stuck(place: Place) -> None:
-    place.emulator.inject(JobFault("stick"))
+    place.emulator.inject(JobFault("stick", times=1))
     run = place.build()
     place.submit(run)
     with pytest.raises(bk.errors.WaitTimeoutError, match="they go on, and were not cancelled"):
@@ -331,6 +336,31 @@ def test_a_job_that_is_stuck(place: Place) -> None:
     assert outcome.statuses == {"missing": ROWS}
     assert outcome.said("error_code") == {"DEADLINE_EXCEEDED"}
     assert outcome.stats["requests"] == {}
+    bk.retry(run, client=place.client)
+    assert place.submit(run).is_complete
+    place.wait(run)
+    outcome = place.collected(run)
+    assert (outcome.statuses, outcome.paid) == (ALL_OK, ROWS)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(RowFault(kind, share=0.3, times=1) for kind in ("drop", "break", "error", "empty")),
+        *(JobFault(kind, answered=0.4, times=1) for kind in ("expire", "fail")),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_rows_that_got_no_answer_are_asked_again(place: Place, fault: Any) -> None:
+    """Those and no others, whatever was paid for them before."""
+    first = place.journey(fault)
+    bk.retry(first.run, client=place.client)
+    assert place.submit(first.run).is_complete
+    place.wait(first.run)
+    second = place.collected(first.run, attempts=2)
+    assert second.statuses == ALL_OK
+    assert len(first.others) > 0
+    assert second.paid == first.paid + len(first.others)
 
 
 # What befalls one call of a kind, and where that call is made.
