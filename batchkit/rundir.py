@@ -101,8 +101,8 @@ class Run:
     def shards(self) -> Shards:
         """The shards; RunDirectoryError when the run is not built to the end."""
         if self._shards is None:
+            definition = self.definition  # which looks for links first
             shards = read_shards(self.folder / _SHARDS)
-            definition = self.definition
             if definition.resident is None and shards.rows != definition.table.rows:
                 reason = f"{shards.rows:,} rows in shards, and {definition.table.rows:,} in all"
                 raise damaged(self.folder / _SHARDS, reason)

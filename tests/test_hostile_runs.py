@@ -12,6 +12,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
+from batchkit.canonical import value_hash
 from batchkit.emulator import serve
 from batchkit.errors import RunDirectoryError
 from tests.conftest import quick_client
@@ -132,11 +133,13 @@ def test_a_link_to_nowhere_creates_nothing(folder: Path, tmp_path: Path) -> None
     assert not (tmp_path / "made").exists()
 
 
-def test_a_pipe_is_refused_and_not_waited_for(folder: Path) -> None:
-    (folder / "audit.json").unlink()
-    os.mkfifo(folder / "audit.json")
-    with pytest.raises(RunDirectoryError, match=r"audit\.json is no plain file"):
-        use(folder)
+@pytest.mark.parametrize("name", ["run.json", "shards.json", "audit.json", FETCHED])
+def test_a_pipe_is_refused_and_not_waited_for(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    for verb in (use, bk.open_run, lambda f: bk.Run(f).shards):
+        with pytest.raises(RunDirectoryError, match="is no plain file"):
+            verb(folder)
 
 
 def test_the_directory_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
@@ -284,7 +287,7 @@ def test_a_schema_that_is_none_is_refused(folder: Path, schema: Any) -> None:
 
     def change(content: Any) -> None:
         content["spec"]["body"]["generationConfig"] = config
-        content["spec_hash"] = bk.specs.spec.value_hash(content["spec"])
+        content["spec_hash"] = value_hash(content["spec"])
 
     edit(folder / "run.json", change)
     with pytest.raises(RunDirectoryError, match=r"run\.json is damaged|outcomes"):
