@@ -9,6 +9,15 @@ from typing import Any, cast
 __all__ = ["hide_secrets_in_logs", "without_secrets"]
 
 _INSTEAD = "…"
+# Loggers that tell of requests, and of what answers them.
+_OF_GOOGLE = (
+    "google.api_core.retry",
+    "google.auth.transport.requests",
+    "google.cloud.storage._bucket_metadata_cache",
+    "google.cloud.storage._helpers",
+    "google.cloud.storage._http",
+    "google.cloud.storage.blob",
+)
 # What a value ends at, in an address, a header, JSON or a sentence.
 _VALUE = r"[^\s&'\"<>,;\\)\]}]+"
 # Names that stand before one, in an address or a header. Signed addresses of Cloud Storage:
@@ -45,19 +54,23 @@ def _named(found: re.Match[str]) -> str:
 def hide_secrets_in_logs() -> None:
     """Have libraries keep to themselves what they would write at DEBUG.
 
-    For urllib3 that is each address, those of uploads, too; for google-auth the headers of each
-    request. Doing it again changes nothing.
+    For urllib3 that is each address, those of uploads, too; for Google's the headers of each
+    request, and what the service says when a call is to be repeated. Doing it again changes
+    nothing.
     """
     for name in ("urllib3.connectionpool", "urllib3.util.retry"):
         logging.getLogger(name).addFilter(_shows_no_upload)
-    logging.getLogger("google.auth.transport.requests").addFilter(_shows_no_headers)
+    for name in _OF_GOOGLE:
+        logging.getLogger(name).addFilter(_shows_no_secret)
 
 
 def _shows_no_upload(record: logging.LogRecord) -> bool:
     return "upload_id=" not in record.getMessage()
 
 
-def _shows_no_headers(record: logging.LogRecord) -> bool:
+def _shows_no_secret(record: logging.LogRecord) -> bool:
+    """Always true: the record itself loses what it must not tell."""
+    record.msg, record.args = without_secrets(record.getMessage()), ()
     for name in ("httpRequest", "httpResponse"):
         vars(record).pop(name, None)
     return True

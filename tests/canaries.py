@@ -134,7 +134,8 @@ class Told:
         self.texts += traceback.format_exception(error)
         seen: BaseException | None = error
         while seen is not None:
-            self.texts += [str(seen), repr(seen), repr(vars(seen))]
+            shown = (str(seen), repr(seen), repr(vars(seen)))
+            self.texts += [f"{type(seen).__name__} in {type(error).__name__}: {x}" for x in shown]
             seen = seen.__cause__ or seen.__context__
 
     def folder(self, folder: Path) -> None:
@@ -149,7 +150,7 @@ class Told:
     def leaked(self, secrets: set[str]) -> list[str]:
         """Where a secret stands, with what is around it."""
         return [
-            text[max(0, text.find(secret) - 200) : text.find(secret) + 200]
+            f"{text[:80]} … {text[max(0, text.find(secret) - 100) : text.find(secret) + 100]}"
             for secret in secrets
             for text in self.texts
             if secret in text

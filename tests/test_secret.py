@@ -74,3 +74,14 @@ def test_headers_of_requests_are_kept_out_of_logs(caplog: pytest.LogCaptureFixtu
         log.debug("Making request...", extra={"httpRequest": sent})
     assert [record.getMessage() for record in caplog.records] == ["Making request..."]
     assert "t0ken" not in repr([vars(record) for record in caplog.records])
+
+
+def test_what_made_a_call_be_repeated_is_logged_without_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hide_secrets_in_logs()
+    with caplog.at_level(logging.DEBUG):
+        logging.getLogger("google.api_core.retry").debug("Retrying due to %s", SIGNED)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("Retrying due to https://storage.googleapis.com/b/o?")
+    assert "a1b2c3d4e5" not in repr(vars(record))
