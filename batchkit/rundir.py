@@ -210,6 +210,10 @@ class Run:
         """All attempts at shards that have requests, in the order of `asked`."""
         return [attempt for _, attempt in self.asked()]
 
+    def twins(self) -> dict[str, tuple[str, ...]]:
+        """Attempts whose requests went out twice, and the jobs beside the one that is collected."""
+        return {attempt.name: attempt.twins for attempt in self.attempts() if attempt.twins}
+
     def check_account(self, account: str) -> None:
         """Raise AccountChangedError when jobs of this run are under way with another account."""
         mine = self.definition.fingerprint(account)
