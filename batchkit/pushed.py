@@ -39,7 +39,9 @@ __all__ = [
     "build_there",
     "check_pushdown",
     "planned",
+    "results_table",
     "statements_of",
+    "unwritten_results",
 ]
 
 BLOCK_ROWS = 1_000  # what jobs are cut by
@@ -205,6 +207,23 @@ def balance(run: Run, warehouse: Warehouse) -> tuple[dict[str, int], dict[str, i
     return statuses, {name: count for name, count in found["lines"].items() if count}
 
 
+def results_table(definition: Definition) -> TableName:
+    """Where the result goes when no other table is named."""
+    return statements_of(definition).rows.beside(f"batchkit_{definition.id}_results")
+
+
+def unwritten_results(run: Run, warehouse: Warehouse) -> str | None:
+    """Why the tables that the result is joined from are needed; None once it is written whole."""
+    table = results_table(run.definition)
+    if warehouse.find(table) is None:
+        return f"the result is not in {table} yet: results.to_bigquery() writes it"
+    status = f"{run.definition.layout.prefix}status"
+    sql = f"SELECT COUNT(*) AS rows_left FROM {table.sql} WHERE `{status}` = 'pending'"  # noqa: S608  # names of ours
+    counts = [row for batch in warehouse.query_rows(sql).batches for row in batch.to_pylist()]
+    is_whole = not counts[0]["rows_left"]
+    return None if is_whole else f"{table} was written while rows were pending: write it again"
+
+
 class PushedRows:
     """The rows of such a run's result, joined by SQL; they come here only when they are read.
 
@@ -217,9 +236,7 @@ class PushedRows:
         ours = result_fields(source, definition.spec, definition.layout)
         self.schema: pa.Schema = pa.schema([*source, *ours])
         self.integers: list[str] = [field.name for field in ours if pa.types.is_integer(field.type)]
-        self.table: TableName = statements_of(definition).rows.beside(
-            f"batchkit_{definition.id}_results"
-        )
+        self.table: TableName = results_table(definition)
         self._sql = statements_of(definition).result(_outputs(run), _silences(run))
         self._job = f"batchkit-{definition.id}"
         self._warehouse = warehouse
