@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from batchkit.specs.generate import generate
     from batchkit.specs.spec import Spec
     from batchkit.steps.build import build
+    from batchkit.steps.cancel import cancel
     from batchkit.steps.check import check
+    from batchkit.steps.clean import clean
     from batchkit.steps.collect import collect
     from batchkit.steps.convert import convert
     from batchkit.steps.pushdown_sql import pushdown_sql
@@ -63,7 +65,9 @@ __all__ = [
     "Spec",
     "Vertex",
     "build",
+    "cancel",
     "check",
+    "clean",
     "collect",
     "convert",
     "embed",
@@ -101,7 +105,9 @@ _HOMES = {
     "Spec": "specs.spec",
     "Vertex": "service.client",
     "build": "steps.build",
+    "cancel": "steps.cancel",
     "check": "steps.check",
+    "clean": "steps.clean",
     "collect": "steps.collect",
     "convert": "steps.convert",
     "embed": "specs.embed",

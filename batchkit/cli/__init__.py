@@ -13,6 +13,7 @@ from batchkit.cli.request_files import check, convert
 from batchkit.cli.runs import build, collect, run, status, submit, wait
 from batchkit.cli.service import files, jobs
 from batchkit.cli.shell import completion
+from batchkit.cli.upkeep import cancel, clean
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -64,6 +65,8 @@ for _command in (
     wait,
     collect,
     status,
+    cancel,
+    clean,
     check,
     convert,
     jobs,
