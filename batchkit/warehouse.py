@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-from google.api_core.exceptions import Conflict, NotFound
 
 from batchkit.errors import NotFoundError, SetupError
 from batchkit.failures import google_errors, not_there
+from batchkit.once import run_once
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -34,7 +32,6 @@ _DISPOSITIONS: Mapping[IfExists, str] = {
     "replace": "WRITE_TRUNCATE",
     "append": "WRITE_APPEND",
 }
-_MOST_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +201,7 @@ class Warehouse:
         location = self.location(to)
 
         def begin(name: str) -> Any:
+            self._check_free(to, wanted)
             with path.open("rb") as file:
                 return self._client.load_table_from_file(
                     file,
@@ -214,8 +212,15 @@ class Warehouse:
                     size=path.stat().st_size,
                 )
 
-        writing = _Writing(to, wanted, "bigquery.load", begin)
-        return int(self._once(job_id, location, writing).output_rows or 0)
+        done = run_once(
+            self._client,
+            job_id,
+            location,
+            begin,
+            operation="bigquery.load",
+            holds=lambda job: self._holds(job, to, wanted),
+        )
+        return int(done.output_rows or 0)
 
     def fill(
         self, sql: str, to: TableName, job_id: str, *, options: TableOptions | None = None
@@ -232,67 +237,38 @@ class Warehouse:
         location = self.location(to)
 
         def begin(name: str) -> Any:
+            self._check_free(to, wanted)
             # The library's own retry would be another job; ours go by number.
             return self._client.query(
                 sql, job_id=name, job_config=config, location=location, job_retry=None
             )
 
-        self._once(job_id, location, _Writing(to, wanted, "bigquery.query", begin))
+        run_once(
+            self._client,
+            job_id,
+            location,
+            begin,
+            operation="bigquery.query",
+            holds=lambda job: self._holds(job, to, wanted),
+        )
         info = self.find(to)
         return info.rows or 0 if info else 0
+
+    def _check_free(self, to: TableName, options: TableOptions) -> None:
+        if options.if_exists == "fail" and self.find(to) is not None:
+            message = f"{to} is there already: name another, or give if_exists='replace'"
+            raise SetupError(message)
+
+    def _holds(self, job: Any, to: TableName, options: TableOptions) -> bool:
+        """Whether what an earlier job wrote is what the table has now."""
+        info = self.find(to)
+        ours = job.ended is not None and info and info.modified <= job.ended
+        return info is not None and (ours or options.if_exists != "replace")
 
     def drop(self, name: TableName) -> None:
         """Delete a table; one that is gone is no error."""
         with google_errors("bigquery.delete"):
             self._client.delete_table(name.path, not_found_ok=True)
-
-    def _once(self, job_id: str, location: str, writing: _Writing) -> Any:
-        """The job of this id, run to its end by whoever began it."""
-        for number in count(1):
-            name = f"{job_id}-{number}"
-            with google_errors(writing.operation):
-                found = self._job(name, location)
-                has_ended = found and found.state == "DONE" and number < _MOST_TRIES
-                if has_ended and (found.error_result or not self._is_there(found, writing)):
-                    continue  # one that failed wrote nothing, and one may have been undone
-                return _result(found or self._begun(name, location, writing))
-        raise AssertionError
-
-    def _is_there(self, job: Any, writing: _Writing) -> bool:
-        """Whether what an earlier job wrote is what the table has now."""
-        info = self.find(writing.to)
-        ours = job.ended is not None and info and info.modified <= job.ended
-        return info is not None and (ours or writing.options.if_exists != "replace")
-
-    def _job(self, name: str, location: str) -> Any:
-        try:
-            return self._client.get_job(name, location=location)
-        except NotFound:
-            return None
-
-    def _begun(self, name: str, location: str, writing: _Writing) -> Any:
-        if writing.options.if_exists == "fail" and self.find(writing.to) is not None:
-            message = f"{writing.to} is there already: name another, or give if_exists='replace'"
-            raise SetupError(message)
-        try:
-            return writing.begin(name)
-        except Conflict:  # its reply was lost, and the library asked again
-            return self._client.get_job(name, location=location)
-
-
-@dataclass(frozen=True, slots=True)
-class _Writing:
-    """A job that writes a table: where to and how; `begin` starts it under a name."""
-
-    to: TableName
-    options: TableOptions
-    operation: str
-    begin: Callable[[str], Any]
-
-
-def _result(job: Any) -> Any:
-    job.result()
-    return job
 
 
 def _guarded(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

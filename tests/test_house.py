@@ -30,6 +30,8 @@ _WHOLE = {
     "test_kill.py",
     "test_laws.py",
     "test_million.py",
+    "test_pushdown.py",
+    "test_pushdown_runs.py",
     "test_readme.py",
 }
 

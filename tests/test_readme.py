@@ -20,11 +20,14 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Shown for the reader, and run elsewhere: by CI, or by the tests of the command itself.
+_ELSEWHERE = "bq://"  # needs BigQuery: tests/test_pushdown_runs.py, and a notebook
 _NOT_HERE = ("batchkit emulate", ".venv/bin/just")
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return [text for name, text in _FENCE.findall(page.read_text("utf-8")) if name == language]
+    """The blocks of one language; those that need BigQuery are not among Python's."""
+    found = [text for name, text in _FENCE.findall(page.read_text("utf-8")) if name == language]
+    return [text for text in found if language != "python" or _ELSEWHERE not in text]
 
 
 def named(language: str) -> list[tuple[str, int]]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchkit.cli.options import SECONDS, Place
+from batchkit.cli.options import SECONDS
 from batchkit.cli.outcome import examples
+from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Generator

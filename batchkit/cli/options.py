@@ -10,6 +10,7 @@ import click
 
 import batchkit as bk
 from batchkit import jsonl
+from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ else:
 
 __all__ = [
     "SECONDS",
-    "Place",
     "build_options",
     "json_option",
     "limits_of",
@@ -39,16 +39,6 @@ _EMBED_OPTIONS = ("title", "task_type", "dimensions")
 # Tables that hold rows, and so no requests that are ready.
 _ROWS_ONLY = (".parquet", ".csv")
 _ROWS_AT = ("bq://", "gs://")
-
-
-class Place(click.Path):
-    """A path that is not the empty text, which would be the current folder."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path as it was given."""
-        if not value:
-            self.fail("it has no name.", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 class _Seconds(click.FloatRange):

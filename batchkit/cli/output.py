@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 import batchkit as bk
-from batchkit.cli.options import Place, limits_of
+from batchkit.cli.options import limits_of
 from batchkit.cli.outcome import ExitCode, code_for, finish, print_json
+from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 import batchkit as bk
-from batchkit.cli.options import Place, json_option
+from batchkit.cli.options import json_option
 from batchkit.cli.outcome import ExitCode, examples, finish, print_json
 from batchkit.cli.output import print_file
+from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Generator

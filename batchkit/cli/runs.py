@@ -13,7 +13,6 @@ import batchkit as bk
 from batchkit.cli.emulate import emulated
 from batchkit.cli.options import (
     SECONDS,
-    Place,
     build_options,
     json_option,
     limits_of,
@@ -24,6 +23,7 @@ from batchkit.cli.options import (
 )
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
+from batchkit.cli.places import Place, table_argument
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,19 +40,7 @@ _JOURNEY_FIELDS = {
 }
 
 
-def _check_table(_: click.Context, __: click.Parameter, value: str) -> str:
-    """A run reads its table again when it goes on: what can be read once is no table."""
-    path = Path(value)
-    if "://" in value:
-        return value
-    if value == "-" or (path.exists() and not (path.is_file() or path.is_dir())):
-        message = f"{value} can be read once, a run reads its table again: save it to a file first"
-        raise click.BadParameter(message)
-    return value
-
-
 _run = click.argument("run", type=Place(file_okay=False))
-_table = click.argument("table", type=Place(), callback=_check_table)
 
 
 @click.command(
@@ -68,7 +56,7 @@ batchkit run requests.jsonl --model gemini-3.8-flash
         **_JOURNEY_FIELDS,
     ),
 )
-@_table
+@table_argument
 @build_options
 @to_option
 @click.option("--emulator", is_flag=True, help="Use an emulator on this machine, not Google.")
@@ -126,7 +114,7 @@ batchkit build bq://my-project.shop.reviews --key id --model gemini-3.8-flash \\
         target="how the requests are to travel",
     ),
 )
-@_table
+@table_argument
 @build_options
 @click.option("--dry-run", is_flag=True, help="Show the SQL of --pushdown; make nothing.")
 @json_option

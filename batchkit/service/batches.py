@@ -35,6 +35,10 @@ __all__ = ["BatchApi", "Batches"]
 class BatchApi(Protocol):
     """What one service's own module does: one HTTP call each."""
 
+    def check(self, new: NewJob) -> None:
+        """CapabilityError for what this service has not."""
+        ...
+
     def create(self, new: NewJob) -> BatchJob:
         """Create a job, once."""
         ...
@@ -250,8 +254,7 @@ class Batches:
         if place.inlined is not None:
             return (decode_item(item) for item in place.inlined)
         if place == JobPlace():
-            message = f"{current.name} is {current.state} and has no output"
-            raise NoOutputError(message, current)
+            raise _no_output(current)
         return self._streamed(current)
 
     def write_output(
@@ -269,16 +272,22 @@ class Batches:
     def _streamed(self, job: BatchJob) -> Iterator[Response]:
         with tempfile.TemporaryDirectory(prefix="batchkit-") as folder:
             path = Path(folder) / "responses.jsonl"
-            if self.write_output(job, path):
-                with path.open("rb") as file:
-                    for _, line in jsonl.lines(file):
-                        yield decode_line(line)
+            if not self.write_output(job, path):
+                raise _no_output(job)
+            with path.open("rb") as file:
+                for _, line in jsonl.lines(file):
+                    yield decode_line(line)
 
     def _created(
         self, new: NewJob, sources: Mapping[str, Any], defaults: RequestDefaults
     ) -> BatchJob:
+        self._api.check(new)
         place = Sources(self._files, self._cloud).place(sources, new, defaults)
         return self._api.create(replace(new, source=place))
+
+
+def _no_output(job: BatchJob) -> NoOutputError:
+    return NoOutputError(f"{job.name} is {job.state} and has no output", job)
 
 
 def _webhook_config(webhook: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:

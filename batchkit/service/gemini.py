@@ -37,11 +37,14 @@ class GeminiBatches:
         self._transport = transport
         self._version = api_version
 
-    def create(self, new: NewJob) -> BatchJob:
-        """Create a job; never sent twice, because the service would make a second job of it."""
+    def check(self, new: NewJob) -> None:
+        """CapabilityError for what only Vertex AI has."""
         if new.labels:
             message = "labels: the batches of the Developer API have none"
             raise CapabilityError(message)
+
+    def create(self, new: NewJob) -> BatchJob:
+        """Create a job; never sent twice, because the service would make a second job of it."""
         batch: dict[str, Any] = {
             "displayName": new.display_name,
             "inputConfig": _input_config(new.source),

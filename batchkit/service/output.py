@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from typing import IO, TYPE_CHECKING, Any
 
 from batchkit import jsonl
 from batchkit.durable import whole_file
+from batchkit.errors import AmbiguousJobError, SetupError
+from batchkit.service.job_json import read_time
 from batchkit.storage import ObjectUri
 from batchkit.warehouse import TableName
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["write_output"]
 
 _LINES = ".jsonl"
+_MADE = re.compile(r"prediction-.*?(\d{4}-\d\d-\d\dT[\d:.]+Z)?")
+_ROUNDING = dt.timedelta(seconds=1)
 # Columns of an output table that hold JSON, as text.
 _JSON_COLUMNS = ("request", "response", "predictions", "instance")
 
@@ -74,17 +80,35 @@ def _write_objects(job: BatchJob, to: Path, objects: Objects, on_progress: Recei
 
 
 def _output_objects(job: BatchJob, objects: Objects) -> Iterator[StoredObject]:
-    """Where `outputInfo` says; without it, the newest folder below the prefix that was asked for.
+    """Where `outputInfo` says; without it, the folder that was made while the job was there.
 
+    AmbiguousJobError when there are several below the prefix that was asked for.
     https://docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/batch-prediction-from-cloud-storage
     """
     folder = ObjectUri.parse(job.destination.gcs_uris[0].rstrip("/") + "/")
     listed = [each for each in objects.list(folder) if each.uri.name.endswith(_LINES)]
-    if not job.content.get("outputInfo"):
-        made = {_folder(each, folder) for each in listed}
-        newest = max((name for name in made if name.startswith("prediction-")), default=None)
-        listed = [each for each in listed if _folder(each, folder) == newest]
-    return iter(listed)
+    if job.content.get("outputInfo"):
+        return iter(listed)
+    made = {name for each in listed if _may_be_of(job, name := _folder(each, folder))}
+    if len(made) > 1:
+        message = (
+            f"{job.name} is {job.state} and does not say where it wrote, and {len(made)} jobs "
+            f"wrote below {folder} while it was there: give each job a destination of its own"
+        )
+        raise AmbiguousJobError(message, job)
+    return (each for each in listed if _folder(each, folder) in made)
+
+
+def _may_be_of(job: BatchJob, folder: str) -> bool:
+    """Whether a folder was made between the job's creation and its end, by the time in its name."""
+    found = _MADE.fullmatch(folder)
+    if found is None:
+        return False
+    made = read_time(found[1])
+    if made is None:
+        return True
+    begun, ended = job.create_time or made, job.end_time or made
+    return begun - _ROUNDING <= made <= ended + _ROUNDING
 
 
 def _folder(stored: StoredObject, prefix: ObjectUri) -> str:
@@ -100,7 +124,13 @@ def _end_line(file: IO[bytes]) -> None:
 
 
 def _write_table(uri: str, to: Path, cloud: Cloud) -> bool:
-    rows = cloud.warehouse.read(TableName.parse(uri))
+    try:
+        name = TableName.parse(uri)
+    except SetupError:  # a project, as the create named it
+        return False
+    if not name.table:
+        return False
+    rows = cloud.warehouse.read(name)
     with whole_file(to) as file:
         for batch in rows.batches:
             for row in batch.to_pylist():

@@ -32,9 +32,15 @@ class VertexBatches:
         self._version = api_version
         self._place = place
 
+    def check(self, new: NewJob) -> None:
+        """CapabilityError for what only the Developer API has."""
+        for name, value in {"priority": new.priority, "webhook": new.webhook}.items():
+            if value is not None:
+                message = f"{name}: the batches of Vertex AI have none"
+                raise CapabilityError(message)
+
     def create(self, new: NewJob) -> BatchJob:
         """Create a job; never sent twice, because the service would make a second job of it."""
-        _refuse_gemini_only(new)
         body = {
             "displayName": new.display_name,
             "model": _model(new.model),
@@ -101,10 +107,3 @@ def _output_config(destination: JobPlace) -> dict[str, Any]:
         return {"predictionsFormat": "bigquery", "bigqueryDestination": place}
     message = "no destination: give destination='gs://bucket/folder', or 'bq://project.dataset'"
     raise SetupError(message)
-
-
-def _refuse_gemini_only(new: NewJob) -> None:
-    for name, value in {"priority": new.priority, "webhook": new.webhook}.items():
-        if value is not None:
-            message = f"{name}: the batches of Vertex AI have none"
-            raise CapabilityError(message)

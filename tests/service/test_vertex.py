@@ -186,6 +186,20 @@ def test_what_only_the_developer_api_can_do_is_refused(options: dict[str, Any], 
         assert server.asked == []
 
 
+def test_nothing_is_uploaded_for_a_job_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_bytes(b"{}\n")
+    with scripted(Said(body=JOB)) as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        with pytest.raises(CapabilityError, match="priority: the batches of Vertex AI have none"):
+            vertex(server).batches.create("m", path=path, destination="gs://bucket/o", priority=1)
+        with pytest.raises(CapabilityError, match="labels: the batches of the Developer API"):
+            server.client().batches.create("m", path=path, labels={"a": "b"})
+        assert server.asked == []
+
+
 @pytest.mark.parametrize(
     "options, said",
     [
