@@ -10,7 +10,8 @@ from batchkit.display.live import shown
 from batchkit.errors import RateLimitedError, SetupError, TooLargeError
 from batchkit.events import Said, Sent
 from batchkit.rundir import opened
-from batchkit.service.client import client_for
+from batchkit.service.client import Gemini, client_for
+from batchkit.targets.file import tell_room
 from batchkit.targets.target import target_named
 from batchkit.wire import dialect_for
 
@@ -96,6 +97,8 @@ def _jobs(run: Run, courier: Courier, way: str) -> JobsByName:
     jobs = courier.jobs()
     for shard, attempt in unsent:
         courier.check(shard, attempt, way, jobs)
+    if isinstance(courier.client, Gemini) and way == "file":
+        tell_room(courier.client, sum(shard.bytes for shard, _ in unsent), courier.tell)
     return jobs
 
 
