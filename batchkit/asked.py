@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchkit import jsonl
+from batchkit.damage import damaged, reading
 from batchkit.label import row_labels
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Asked:
     def read(cls, folder: Path, shard: str, definition: Definition) -> Asked:
         """Those of one shard of a run directory."""
         path = folder / "rows" / f"{shard}.parquet"
-        table = pq.read_table(path, columns=["row", "wire_key", "request_of"])
+        with reading(path):
+            table = pq.read_table(path, columns=["row", "wire_key", "request_of"])
         table = table.filter(pc.equal(table.column("row"), table.column("request_of")))
         rows, keys = table.column("row").to_numpy(), table.column("wire_key").to_pylist()
         labels: dict[str, str] = {}
@@ -51,5 +53,8 @@ class Asked:
 
     def hashes(self) -> list[str | None]:
         """The hash of each request, to hold echoes against: it costs as much as building did."""
-        with self.requests.open("rb") as file:
-            return [self.dialect.hash(line) for _, line in jsonl.lines(file)]
+        with reading(self.requests), self.requests.open("rb") as file:
+            found = [self.dialect.hash(line) for _, line in jsonl.lines(file)]
+        if len(found) != len(self.keys):
+            raise damaged(self.requests, f"{len(found):,} requests for {len(self.keys):,} rows")
+        return found

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from batchkit.damage import check_size
 from batchkit.errors import (
     AmbiguousJobError,
     InvalidRequestError,
@@ -112,6 +113,8 @@ class Courier:
         job = self._left_behind(attempt, name) if attempt.facts else _only(listed, name)
         if job is not None and attempt.facts:
             return ledger.write(attempt, "adopted", **_seen(job))
+        if job is None and parcel.query is None:
+            check_size(parcel.path, shard.bytes)
         attempt = ledger.write(
             attempt,
             "intent",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from batchkit import jsonl
+from batchkit.damage import damaged
 from batchkit.durable import write_whole
 from batchkit.errors import RunChangedError, RunDirectoryError
 from batchkit.label import run_tag
@@ -144,8 +145,7 @@ class Definition:
             message = f"{folder} is no run directory: it has no {NAME}"
             raise RunDirectoryError(message, folder) from None
         except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
-            message = f"{path} is damaged: {error!r}"
-            raise RunDirectoryError(message, folder) from error
+            raise damaged(path, error) from error
         message = (
             f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
             f"use batchkit {content.get('batchkit')}"

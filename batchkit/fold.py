@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchkit.damage import COLLECT_AGAIN, RESTORE, reading
 from batchkit.layout import ROW
 from batchkit.outcome import STATUSES
 
@@ -29,14 +30,17 @@ _WINDOW_BYTES = 64_000_000
 class ShardOutcomes:
     """What became of the rows of one shard so far, by row number within it.
 
-    `paths` are its outcomes files by attempt, in order. Memory is that of two numbers a row and
-    one window.
+    `paths` are its outcomes files by attempt, in order; RunDirectoryError for a damaged one.
+    Memory is that of two numbers a row and one window.
     """
 
     def __init__(
         self, paths: Mapping[int, Path], schema: pa.Schema, first_row: int, rows: int
     ) -> None:
-        self._files = [_OutcomeRows(path) for path in paths.values()]
+        self._files = [
+            _OutcomeRows(path, COLLECT_AGAIN if attempt else RESTORE)
+            for attempt, path in paths.items()
+        ]
         self._attempts = np.array([*paths, _PENDING], np.int32)  # -1, the last, is pending
         self._schema = schema
         self._file = np.full(rows, _PENDING, np.int32)
@@ -89,13 +93,15 @@ class ShardOutcomes:
 class _OutcomeRows:
     """One outcomes file, read by position; its rows are sorted by row number."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remedy: str) -> None:
         self._path = path
+        self._remedy = remedy
         self._held: dict[int, pa.Table] = {}
-        table = pq.read_table(path, columns=[ROW, "status"])
+        with reading(path, remedy):
+            table = pq.read_table(path, columns=[ROW, "status"])
+            metadata = pq.read_metadata(path)
         self._rows: NDArray[np.int64] = table.column(ROW).to_numpy()
         self.statuses = pa.concat_arrays(table.column("status").chunks)
-        metadata = pq.read_metadata(path)
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
         sizes = [group.total_byte_size / max(group.num_rows, 1) for group in groups]
@@ -112,7 +118,7 @@ class _OutcomeRows:
         self._held = {g: self._held[g] for g in range(first, last) if g in self._held}
         new = [group for group in range(first, last) if group not in self._held]
         if new:
-            with pq.ParquetFile(self._path) as file:
+            with reading(self._path, self._remedy), pq.ParquetFile(self._path) as file:
                 self._held |= {group: file.read_row_groups([group]) for group in new}
         table = pa.concat_tables([self._held[group] for group in range(first, last)])
         return table.slice(start - int(self._ends[first]), stop - start)

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batchkit.damage import RESTORE, reading
+from batchkit.errors import RunDirectoryError, TableError
 from batchkit.layout import ANSWER, PROVENANCE, ROW, result_fields
 
 if TYPE_CHECKING:
@@ -64,26 +66,38 @@ class JoinedRows:
         window_rows = min(_WINDOW_ROWS, outcomes.window_rows)
         if not self._definition.layout.provenance:
             return _OpenShard(shard.name, shard.rows, outcomes, window_rows, None, {})
-        rows = pq.read_table(self._run.rows_path(shard.name), columns=["request_hash"])
+        path = self._run.rows_path(shard.name)
+        with reading(path):
+            rows = pq.read_table(path, columns=["request_hash"])
         jobs = {attempt.number: attempt.job for attempt in self._run.ledger.attempts(shard.name)}
         hashes = rows.column("request_hash")
         return _OpenShard(shard.name, shard.rows, outcomes, window_rows, hashes, jobs)
 
     def _source(self) -> Iterator[pa.RecordBatch]:
         if not self._is_carried:
-            table = self._definition.table
-            table.check_unchanged(self._run.folder)
-            yield from table.batches(self._run.folder, table.schema)
-            table.check_unchanged(self._run.folder)
+            yield from self._table()
             return
         names = self._definition.carry
         for shard in self._run.shards.shards:
             column = "source" if names else "row"
-            with pq.ParquetFile(self._run.rows_path(shard.name)) as file:
+            path = self._run.rows_path(shard.name)
+            with reading(path), pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(_WINDOW_ROWS, columns=[column]):
                     held = batch.column(column)
                     arrays = [pc.struct_field(held, [i]) for i in range(len(names))] or [held]
                     yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)
+
+    def _table(self) -> Iterator[pa.RecordBatch]:
+        table = self._definition.table
+        table.check_unchanged(self._run.folder)
+        try:
+            yield from table.batches(self._run.folder, table.schema)
+        except TableError as error:
+            if table.is_outside:
+                raise
+            message = f"{error}: {RESTORE}"
+            raise RunDirectoryError(message, self._run.folder) from error
+        table.check_unchanged(self._run.folder)
 
     def _joined(self, window: pa.RecordBatch, shard: _OpenShard, start: int) -> pa.RecordBatch:
         stop = start + window.num_rows

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from batchkit import durable, jsonl
-from batchkit.errors import RunDirectoryError, RunHeldError
+from batchkit.damage import damaged
+from batchkit.errors import RunHeldError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,8 +158,7 @@ def _read(path: Path) -> Fact:
         content = jsonl.loads(path.read_bytes())
         return Fact(_number(path), content.pop("kind"), content.pop("at"), content)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        message = f"{path} is damaged: {error}"
-        raise RunDirectoryError(message, path) from error
+        raise damaged(path, error) from error
 
 
 def _number(path: Path) -> int:

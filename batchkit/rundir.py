@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from batchkit import durable, jsonl
+from batchkit.damage import COLLECT_AGAIN, damaged, reading
 from batchkit.definition import Definition
 from batchkit.display.html import tally_html
 from batchkit.errors import AccountChangedError, RunDirectoryError, RunHeldError
@@ -173,7 +174,8 @@ class Run:
     def _counted(self) -> Mapping[str, int]:
         audit = self.folder / AUDIT
         if audit.exists():
-            return jsonl.loads(audit.read_bytes())["statuses"]
+            with reading(audit, COLLECT_AGAIN):
+                return jsonl.loads(audit.read_bytes())["statuses"]
         shards = self.shards
         open_rows = {"rejected": shards.rejected, "pending": shards.rows - shards.rejected}
         return {status: open_rows.get(status, 0) for status in STATUSES}
@@ -240,8 +242,7 @@ def _read_shards(path: Path) -> Shards:
         message = f"{path.parent} is not built to the end: run the same build again"
         raise RunDirectoryError(message, path.parent) from None
     except (ValueError, LookupError, TypeError) as error:
-        message = f"{path} is damaged: {error!r}"
-        raise RunDirectoryError(message, path.parent) from error
+        raise damaged(path, error) from error
 
 
 def _holder(folder: Path) -> str:

@@ -7,6 +7,7 @@ its done marker: a task that ran before is not run again.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ import pyarrow.parquet as pq
 
 from batchkit import durable, jsonl
 from batchkit.collecting import collect_responses
+from batchkit.damage import check_size, reading
 from batchkit.definition import Definition
+from batchkit.errors import RunDirectoryError
 from batchkit.key import BAD_KEYS
 from batchkit.layout import outcome_schema
 from batchkit.lines import LineEncoder, rows_schema
@@ -93,12 +96,16 @@ def run_build(task: BuildTask) -> BuildResult:
 
 
 def _built_before(marker: Path, task: BuildTask) -> list[WrittenShard] | None:
-    """The shards that this task wrote; another version may have cut the table otherwise."""
-    if not marker.exists():
-        return None
-    content = jsonl.loads(marker.read_bytes())
-    pieces = tuple(Piece.from_json(piece) for piece in content["pieces"])
-    return [WrittenShard(**each) for each in content["shards"]] if pieces == task.pieces else None
+    """The shards that this task wrote; another version may have cut the table otherwise.
+
+    A damaged marker is none: the same files are written again.
+    """
+    with suppress(RunDirectoryError), reading(marker):
+        content = jsonl.loads(marker.read_bytes())
+        pieces = tuple(Piece.from_json(piece) for piece in content["pieces"])
+        shards = [WrittenShard(**each) for each in content["shards"]]
+        return shards if pieces == task.pieces else None
+    return None
 
 
 def _build(task: BuildTask) -> list[WrittenShard]:
@@ -152,17 +159,24 @@ class CollectTask:
     """The response file of one attempt becomes the outcomes of its rows.
 
     `verdict` is for the rows that no line answers; all of them when there is no response file.
+    `response_bytes` is the size that file came with, None where that is not known.
     """
 
     folder: str
     shard: str
     attempt: int
     verdict: Verdict
+    response_bytes: int | None = None
+
+    @property
+    def outcomes(self) -> Path:
+        """What it makes."""
+        return Path(self.folder) / "outcomes" / f"{self.shard}-{self.attempt}.parquet"
 
     @property
     def marker(self) -> Path:
         """What is there when it has been done."""
-        return Path(self.folder) / "outcomes" / f"{self.shard}-{self.attempt}.json"
+        return self.outcomes.with_suffix(".json")
 
     def to_json(self) -> dict[str, Any]:
         """The task as JSON."""
@@ -172,12 +186,30 @@ class CollectTask:
     def from_json(cls, content: Mapping[str, Any]) -> CollectTask:
         """What `to_json` wrote."""
         verdict = Verdict(**content["verdict"])
-        return cls(content["folder"], content["shard"], content["attempt"], verdict)
+        plain: dict[str, Any] = {**content, "verdict": verdict}
+        return cls(**plain)
 
 
 def run_collect(task: CollectTask) -> dict[str, Any]:
-    """Write the attempt's outcomes, and return the counts of its lines; done once, read after."""
-    if not task.marker.exists():
-        counts = collect_responses(Path(task.folder), task.shard, task.attempt, task.verdict)
+    """Write the attempt's outcomes, and return the counts of its lines; done once, read after.
+
+    RunDirectoryError when the responses are no longer as they came.
+    """
+    counts = _collected_before(task)
+    if counts is None:
+        folder = Path(task.folder)
+        if task.response_bytes is not None:
+            responses = folder / "responses" / f"{task.shard}-{task.attempt}.jsonl"
+            check_size(responses, task.response_bytes)
+        counts = collect_responses(folder, task.shard, task.attempt, task.verdict)
         durable.write_whole(task.marker, jsonl.dumps_readable(counts))
-    return jsonl.loads(task.marker.read_bytes())
+    return counts
+
+
+def _collected_before(task: CollectTask) -> dict[str, Any] | None:
+    """What it counted; None too when its files were cut short: the same are written again."""
+    with suppress(RunDirectoryError), reading(task.marker):
+        content = jsonl.loads(task.marker.read_bytes())
+        pq.read_metadata(task.outcomes)
+        return {"lines": content["lines"], "statuses": content["statuses"]}
+    return None

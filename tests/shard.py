@@ -14,7 +14,9 @@ from batchkit.verdict import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Shard"]
+    import batchkit as bk
+
+__all__ = ["Shard", "receive"]
 
 SILENT = Verdict("missing", "GONE", "no line for this key")
 
@@ -48,3 +50,14 @@ class Shard:
         """The lines that were sent."""
         text = (self.folder / "requests" / "00000.jsonl").read_bytes()
         return [json.loads(line) for line in text.split(b"\n")[:-1]]
+
+
+def receive(run: bk.Run, content: bytes) -> None:
+    """Put this in place of what came back for the first shard, as if it had come so."""
+    (attempt, *_) = run.attempts()
+    run.responses_path(attempt).write_bytes(content)
+    fetched = attempt.last("fetched")
+    assert fetched is not None
+    path = run.folder / "ledger" / attempt.name / fetched.name
+    fact = {**json.loads(path.read_bytes()), "bytes": len(content)}
+    path.write_bytes(json.dumps(fact).encode())

@@ -17,7 +17,7 @@ import batchkit as bk
 from batchkit.emulator import Quirks, serve
 from tests.conftest import quick_vertex
 from tests.echoing import echoed
-from tests.shard import Shard
+from tests.shard import Shard, receive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -547,7 +547,7 @@ def test_the_audit_counts_lines_whose_echo_nobody_asked_and_keeps_them(
     path = run.responses_path(run.attempts()[0])
     lines = path.read_bytes().split(b"\n")[:-1]
     strangers = [line.replace(b'"two"', b'"three"') for line in lines if b'"two"' in line]
-    path.write_bytes(b"".join(line + b"\n" for line in [*strangers[:1], *lines]))
+    receive(run, b"".join(line + b"\n" for line in [*strangers[:1], *lines]))
     results = bk.collect(run)
     assert results.to_arrow().column("response").to_pylist() == [
         "Echo: one",

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from batchkit import durable, jsonl
+from batchkit.damage import COLLECT_AGAIN, reading
 from batchkit.display.live import shown
 from batchkit.engines import check_done, engine_named
 from batchkit.events import Collected
@@ -76,10 +77,16 @@ def _join(run: Run, engine: Engine, tell: Progress) -> None:
 
 def _tasks(run: Run) -> list[CollectTask]:
     return [
-        CollectTask(str(run.folder), shard.name, attempt.number, verdict_of(attempt))
+        CollectTask(
+            str(run.folder),
+            shard.name,
+            attempt.number,
+            verdict_of(attempt),
+            fetched.content.get("bytes"),
+        )
         for shard in run.shards.shards
         for attempt in run.ledger.attempts(shard.name)
-        if attempt.stage == "fetched"
+        if (fetched := attempt.last("fetched"))
     ]
 
 
@@ -87,7 +94,8 @@ def _lines(run: Run) -> Counter[str]:
     """Response lines by placement, over all response files."""
     lines: Counter[str] = Counter()
     for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
-        lines.update(jsonl.loads(marker.read_bytes())["lines"])
+        with reading(marker, COLLECT_AGAIN):
+            lines.update(jsonl.loads(marker.read_bytes())["lines"])
     return lines
 
 
@@ -109,11 +117,14 @@ def _strike_balance(run: Run, statuses: Mapping[str, int], lines: Mapping[str, i
 
 
 def _gather_quarantine(run: Run) -> None:
-    """Write `quarantine.jsonl`: the lines that fit no row."""
+    """Write `quarantine.jsonl`: the lines that fit no row, if there are any."""
     aside = sorted((run.folder / "outcomes").glob("*.quarantine.jsonl"))
     kept = [path for path in aside if path.stat().st_size]
-    if kept:
-        with durable.whole_file(run.folder / "quarantine.jsonl") as whole:
-            for path in kept:
-                with path.open("rb") as part:
-                    shutil.copyfileobj(part, whole)
+    quarantine = run.folder / "quarantine.jsonl"
+    if not kept:
+        quarantine.unlink(missing_ok=True)
+        return
+    with durable.whole_file(quarantine) as whole:
+        for path in kept:
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, whole)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from batchkit.emulator import AnswerError, Clock, echo, serve
 from batchkit.errors import RunChangedError
 from tests.conftest import Service, quick_client
 from tests.disaster import collect_and_die, exit_code
+from tests.shard import receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +114,7 @@ def test_the_same_run_in_three_processes_from_a_table_that_is_gone(
 def answer_lines(run: bk.Run, lines: Callable[[list[bytes]], list[bytes]]) -> None:
     """Rewrite what came back, as a service that lies would have sent it."""
     path = run.responses_path(run.attempts()[0])
-    path.write_bytes(b"".join(lines(path.read_bytes().splitlines(keepends=True))))
+    receive(run, b"".join(lines(path.read_bytes().splitlines(keepends=True))))
 
 
 def fetched(tmp_path: Path, service: Service, rows: int = 4) -> bk.Run:
@@ -244,12 +246,26 @@ def test_a_vector_of_the_wrong_length_is_malformed(tmp_path: Path) -> None:
     assert rows[1]["embedding"] is None
 
 
+def test_lines_that_fit_after_all_are_no_longer_kept_aside(
+    tmp_path: Path, service: Service
+) -> None:
+    run = fetched(tmp_path, service)
+    content = run.responses_path(run.attempts()[0]).read_bytes()
+    receive(run, content.replace(b'"k2"', b'"x2"'))
+    assert bk.collect(run).tally()["missing"] == 1
+    assert [entry["key"] for entry in quarantined(run)] == ["x2"]
+    receive(run, content)
+    shutil.rmtree(run.folder / "outcomes")
+    assert bk.collect(run).tally()["ok"] == 4
+    assert not (run.folder / "quarantine.jsonl").exists()
+
+
 def test_a_job_refused_as_a_whole_gives_every_row_its_reason(
     tmp_path: Path, service: Service
 ) -> None:
     run = bk.build([{"text": "a"}, {"text": "b"}], SPEC, into=tmp_path / "run", target="file")
     path = run.requests_path("00000")
-    path.write_bytes(path.read_bytes().replace(b'"user"', b'"tester"'))
+    path.write_bytes(path.read_bytes().replace(b'"user"', b'"uses"'))
     bk.submit(run, client=service.client)
     results = bk.collect(run, client=service.client)
     assert results.tally()["error"] == 2
