@@ -14,7 +14,7 @@ from batchkit.events import Built, Said
 from batchkit.key import NAMED_KEYS, BadKey, bad_keys_error
 from batchkit.layout import result_fields
 from batchkit.outcome import STATUSES
-from batchkit.pushdown.results import IN_ORDER, Silence
+from batchkit.pushdown.results import IN_ORDER, Sent, Silence
 from batchkit.pushdown.statements import Statements
 from batchkit.rundir import Shard, Shards
 from batchkit.verdict import verdict_of
@@ -191,7 +191,9 @@ def _silences(run: Run) -> list[Silence]:
             said = verdict_of(attempt)
             message = said.error_message and said.error_message.replace("\0", "\ufffd")
             stop = shard.first_row + shard.rows
-            silences.append(Silence(shard.first_row, stop, said.status, said.error_code, message))
+            sent = Sent(attempt.job or "", shard.name, attempt.number)
+            rows = (shard.first_row, stop)
+            silences.append(Silence(*rows, said.status, said.error_code, message, sent))
     return silences
 
 

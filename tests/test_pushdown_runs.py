@@ -121,6 +121,42 @@ def test_the_result_is_that_of_the_run_row_by_row(place: Place, tmp_path: Path) 
     assert place.jobs() == 4
 
 
+@pytest.mark.parametrize("flatten", [True, False])
+def test_answers_by_schema_bodies_and_provenance_are_those_of_the_run_row_by_row(
+    place: Place, tmp_path: Path, *, flatten: bool
+) -> None:
+    properties = {
+        "mood": {"type": "STRING", "enum": ["glad", "sad"]},
+        "words": {"type": "INTEGER"},
+        "score": {"type": "NUMBER", "nullable": True},
+        "sure": {"type": "BOOLEAN"},
+    }
+    schema = {"type": "OBJECT", "properties": properties, "required": ["mood", "words"]}
+    spec = bk.generate(MODEL, "Rate {text}", schema=schema)
+    options: dict[str, Any] = {"flatten": flatten, "raw": True, "provenance": True, "key": "id"}
+    options |= {"target": place.target, "client": place.client, "poll_seconds": 0.01}
+    source = place.put(ROWS)
+    there = bk.run(source, spec, into=tmp_path / "there", pushdown=True, **options)
+    here = bk.run(source, spec, into=tmp_path / "here", **options)
+    assert there.schema.equals(here.schema)
+    one, other = (
+        sorted(results.to_arrow().to_pylist(), key=lambda row: row["id"])
+        for results in (there, here)
+    )
+    for row, same in zip(one, other, strict=True):
+        # Each run has its own jobs, and only Python hashes a request.
+        assert (row.pop("job") is None) == (same.pop("job") is None)
+        assert row.pop("request_hash") is None
+        del same["request_hash"]
+        raw, as_raw = row.pop("raw"), same.pop("raw")
+        assert raw == as_raw or jsonl.loads(raw) == jsonl.loads(as_raw)
+        assert row.pop("notes") == (same.pop("notes") or [])
+        assert row == same
+    assert there.tally() == here.tally()
+    assert there.tally()["ok"] == len(ROWS) - 1
+    assert [row["job"] for row in there.to_arrow().to_pylist()].count(None) == 1
+
+
 def test_no_row_comes_here(place: Place, tmp_path: Path) -> None:
     results = place.run(place.put(ROWS), tmp_path / "run")
     written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*.*"))
@@ -209,7 +245,7 @@ def test_what_sql_cannot_do_is_refused_before_anything_is_made(
 ) -> None:
     source = place.put(ROWS)
     frame = pd.DataFrame({"id": ["a"], "text": ["b"]})
-    schema = {"type": "OBJECT", "properties": {"a": {"type": "STRING"}}}
+    schema = {"type": "ARRAY", "items": {"type": "STRING"}}
     refused: list[tuple[type[Exception], str, Any, dict[str, Any]]] = [
         (CapabilityError, "tables that are in BigQuery", frame, {}),
         (SetupError, "needs target='bq://", source, {"target": None}),
@@ -219,7 +255,6 @@ def test_what_sql_cannot_do_is_refused_before_anything_is_made(
         (TableError, "no key column 'no'", source, {"key": "no"}),
         (TemplateError, "nope", source, {"spec": bk.generate(MODEL, "{nope}")}),
         (CapabilityError, "schema=", source, {"spec": bk.generate(MODEL, "{text}", schema=schema)}),
-        (CapabilityError, "provenance=True", source, {"provenance": True}),
         (TableError, "there is no table", f"{place.target}.no", {}),
         (CapabilityError, "embed", source, {"spec": bk.embed("text-embedding-005", "{text}")}),
     ]

@@ -4,6 +4,7 @@
     requests    a table and a spec become the SELECT of its requests
     outcomes    the rows of output tables become outcomes, one for each key
     decoding    the response of a row, by the rules of `answer.py`
+    fitting     answers held against a schema, by those of `fitting.py`
     failures    the status of a row that failed, by those of `wire.py`
     results     rows and outcomes side by side, and their tally
     statements  all of a run, from its definition

@@ -16,7 +16,7 @@ from batchkit.pushdown.literals import indented, mapping, member, pattern, text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DECODING", "TOKENS"]
+__all__ = ["DECODING", "TOKENS", "raw_sql"]
 
 TOKENS: Mapping[str, str] = MappingProxyType(
     {
@@ -32,6 +32,12 @@ _NOTHING = r"^(\[\s*\]|\{\s*\}|\x22\x22|false|-?0(\.0*)?)$"
 _OBJECT = r"^\s*\{"
 _COUNT = r"^[0-9]{1,19}$"
 _VECTOR = "the answer is a vector, and none was asked for"
+
+
+def raw_sql(body: str) -> str:
+    """A body as JSON text, whatever it is."""
+    is_json = f"SAFE.PARSE_JSON({body}, wide_number_mode => 'round') IS NOT NULL"
+    return f"IF({body} IS NULL OR {is_json}, {body}, TO_JSON_STRING({body}))"
 
 
 def _is(value: str, first: str) -> str:
@@ -104,6 +110,7 @@ opened AS (
   SELECT
     batchkit_key,
     body IS NULL AS is_silent,
+    {raw_sql("body")} AS raw,
     IF(
       SAFE.PARSE_JSON(body, wide_number_mode => 'round') IS NOT NULL
         AND REGEXP_CONTAINS(body, {pattern(_OBJECT)}),
@@ -117,6 +124,7 @@ listed AS (
   SELECT
     batchkit_key,
     is_silent,
+    raw,
     body,
     {member("body", "embedding")} AS embedding,
     {member("body", "candidates")} AS candidates,
@@ -239,6 +247,7 @@ decoded AS (
         ['the service gave no finish reason'],
         ARRAY<STRING>[]
       )
-    ) AS notes
+    ) AS notes,
+    raw
   FROM stated
 )"""

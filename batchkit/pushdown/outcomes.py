@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from batchkit.pushdown.decoding import DECODING, TOKENS
+from typing import TYPE_CHECKING
+
+from batchkit.pushdown.decoding import DECODING, TOKENS, raw_sql
 from batchkit.pushdown.failures import failures_sql
+from batchkit.pushdown.fitting import fitting_sql
 from batchkit.pushdown.literals import indented, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchkit.pushdown.fitting import AnswerField
 
 __all__ = ["NO_ANSWERS", "OUTCOME_COLUMNS", "answers_sql", "outcomes_sql"]
 
@@ -40,25 +48,31 @@ SELECT
 FROM {table}"""
 
 
-def outcomes_sql(answers: str) -> str:
-    """One outcome for each key that has an answer: `batchkit_key` and `OUTCOME_COLUMNS`.
+def outcomes_sql(answers: str, fields: Sequence[AnswerField] = ()) -> str:
+    """One outcome for each key that has an answer: `batchkit_key`, `OUTCOME_COLUMNS` and `raw`.
 
+    With the fields of a schema follow `is_fitted`, whether an answer fits it, and their columns.
     `answers` is a SELECT of `answers_sql`, or several with UNION ALL. Answers to one key that
     differ are an error, those that are equal count once.
     """
-    shared = ", ".join(OUTCOME_COLUMNS)
+    columns = [*OUTCOME_COLUMNS, "raw"]
+    shared = ", ".join(columns)
+    fitting = f",\n{fitting_sql(fields, columns)}" if fields else ""
+    own = "".join(f", {field.column}" for field in fields)
+    none = "".join(f", CAST(NULL AS {field.type})" for field in fields)
+    filled, empty = (f", is_fitted{own}", f", FALSE{none}") if fields else ("", "")
     return f"""\
 WITH
 answers AS (
   {indented(answers)}
 ),
 {_SINGLE},
-{DECODING}
-SELECT batchkit_key, {shared} FROM decoded
+{DECODING}{fitting}
+SELECT batchkit_key, {shared}{filled} FROM {"fitted" if fields else "decoded"}
 UNION ALL
-SELECT batchkit_key, {shared} FROM failed
+SELECT batchkit_key, {shared}{empty} FROM failed
 UNION ALL
-SELECT batchkit_key, {shared} FROM conflicting
+SELECT batchkit_key, {shared}{empty} FROM conflicting
 """
 
 
@@ -94,14 +108,16 @@ single AS (
 conflicting AS (
   SELECT
     batchkit_key,
-    {indented(_constant("error", "CONFLICT", _CONFLICT), 4)}
+    {indented(_constant("error", "CONFLICT", _CONFLICT), 4)},
+    CAST(NULL AS STRING) AS raw
   FROM single
   WHERE in_conflict
 ),
 failed AS (
   SELECT
     batchkit_key,
-    {indented(_constant("error", None, None), 4)}
+    {indented(_constant("error", None, None), 4)},
+    {raw_sql("body")} AS raw
   FROM (
     {indented(failures_sql("single"), 4)}
   )

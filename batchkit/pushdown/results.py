@@ -6,32 +6,64 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from batchkit.errors import CapabilityError, TableError
+from batchkit.errors import TableError
+from batchkit.layout import ANSWER, PROVENANCE, RAW
+from batchkit.pushdown.fitting import answer_fields
 from batchkit.pushdown.literals import column_name, indented, text
 from batchkit.pushdown.outcomes import OUTCOME_COLUMNS, outcomes_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from batchkit.layout import Layout
     from batchkit.outcome import Status
     from batchkit.pushdown.columns import Columns
-    from batchkit.specs.spec import Spec
+    from batchkit.pushdown.fitting import AnswerField
 
-__all__ = ["IN_ORDER", "Silence", "balance_sql", "check_result", "job_requests_sql", "result_sql"]
+__all__ = ["IN_ORDER", "Sent", "Silence", "balance_sql", "job_requests_sql", "result_sql"]
 
 # After a `result_sql`, for a reader; a table has no order, and sorting it costs.
 IN_ORDER = "ORDER BY source.batchkit_row"
 _NO_JOB = "CAST(NULL AS STRING)"
+# What SQL says of where an answer came from; the hash of a request takes Python.
+_NOWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "job": _NO_JOB,
+        "shard": _NO_JOB,
+        "attempt": "CAST(NULL AS INT64)",
+        "request_hash": _NO_JOB,
+        "answered_by": _NO_JOB,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The job that rows were sent with."""
+
+    job: str
+    shard: str
+    attempt: int
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """The columns that tell it, as SQL."""
+        return {
+            "job": text(self.job),
+            "shard": text(self.shard),
+            "attempt": str(self.attempt),
+            "answered_by": "'job'",
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
     """What becomes of the rows from `first` to before `stop` that no answer names.
 
-    Rows of no such range are pending.
+    Rows of no such range are pending. `sent` is the job that has ended.
     """
 
     first: int
@@ -39,6 +71,7 @@ class Silence:
     status: Status
     error_code: str | None
     error_message: str | None
+    sent: Sent | None = None
 
 
 def job_requests_sql(rows: str, first: int, stop: int) -> str:
@@ -50,33 +83,72 @@ WHERE batchkit_request IS NOT NULL AND batchkit_row >= {first} AND batchkit_row 
 """
 
 
-def result_sql(
-    rows: str, answers: str, columns: Columns, layout: Layout, *, silences: Sequence[Silence]
+def result_sql(  # all that a result is made of
+    rows: str,
+    answers: str,
+    columns: Columns,
+    layout: Layout,
+    *,
+    silences: Sequence[Silence],
+    schema: Mapping[str, Any] | None = None,
 ) -> str:
     """Each row once: the table's own columns, then those of its outcome with the prefix.
 
-    `answers` are SELECTs of `answers_sql` with UNION ALL.
+    `answers` are SELECTs of `answers_sql` with UNION ALL; `schema` is the responseSchema. Raises
+    CapabilityError for a schema that SQL cannot hold answers against.
     """
+    fields = answer_fields(schema)
     own = [f"source.{column_name(name)}" for name in columns.names]
-    _check_names(columns, layout)
-    said = _said(silences)
-    ours = [
-        f"{said.get(name, f'outcome.{name}')} AS {column_name(layout.prefix + name)}"
-        for name in OUTCOME_COLUMNS
-    ]
-    chosen = ",\n".join([*own, *ours])
+    ours = _ours(fields, layout, silences)
+    _check_names(columns.names, [layout.prefix + name for name, _ in ours])
+    named = [f"{value} AS {column_name(layout.prefix + name)}" for name, value in ours]
+    chosen = ",\n".join([*own, *named])
     return f"""\
 SELECT
   {indented(chosen)}
 FROM {rows} AS source
 LEFT JOIN (
-  {indented(outcomes_sql(answers))}
+  {indented(outcomes_sql(answers, fields))}
 ) AS outcome
 ON source.batchkit_key = outcome.batchkit_key AND source.batchkit_request IS NOT NULL
 """
 
 
-def balance_sql(rows: str, answers: str, *, silences: Sequence[Silence]) -> str:
+def _ours(
+    fields: Sequence[AnswerField], layout: Layout, silences: Sequence[Silence]
+) -> list[tuple[str, str]]:
+    """Our columns in the order of `result_fields`, without the prefix, as SQL."""
+    said = _said(silences)
+    ours = [(name, said.get(name, f"outcome.{name}")) for name in OUTCOME_COLUMNS]
+    if fields and layout.flatten:
+        ours[1:1] = [(field.name, f"outcome.{field.column}") for field in fields]
+    elif fields:
+        parts = ", ".join(
+            f"outcome.{field.column} AS {column_name(field.name)}" for field in fields
+        )
+        ours.insert(1, (ANSWER, f"IF(outcome.is_fitted, STRUCT({parts}), NULL)"))
+    if layout.provenance:
+        ours += [(name, _provenance(silences, name)) for name, _ in PROVENANCE]
+    if layout.raw:
+        ours.append((RAW, "outcome.raw"))
+    return ours
+
+
+def _provenance(silences: Sequence[Silence], name: str) -> str:
+    told = [(silence, silence.sent.provenance.get(name)) for silence in silences if silence.sent]
+    cases = "".join(f"{_range(silence)}\n    THEN {value}" for silence, value in told if value)
+    if not cases:
+        return _NOWHERE[name]
+    return f"CASE\n  WHEN source.batchkit_request IS NULL THEN NULL{cases}\nEND"
+
+
+def balance_sql(
+    rows: str,
+    answers: str,
+    *,
+    silences: Sequence[Silence],
+    schema: Mapping[str, Any] | None = None,
+) -> str:
     """How many rows have each status, and how many answers were placed how: the audit.
 
     Columns `what` ("status" or "lines"), `name` and `number`.
@@ -87,7 +159,7 @@ stated AS (
   SELECT {indented(_said(silences)["status"])} AS status
   FROM {rows} AS source
   LEFT JOIN (
-    {indented(outcomes_sql(answers), 4)}
+    {indented(outcomes_sql(answers, answer_fields(schema)), 4)}
   ) AS outcome
   ON source.batchkit_key = outcome.batchkit_key AND source.batchkit_request IS NOT NULL
 ),
@@ -147,30 +219,30 @@ END"""
 def _silent(silences: Sequence[Silence], name: str) -> str:
     told = [(silence, getattr(silence, name)) for silence in silences]
     return "".join(
-        f"\n  WHEN source.batchkit_row >= {silence.first} AND source.batchkit_row < {silence.stop}"
-        f"\n    THEN {_NO_JOB if value is None else text(value)}"
+        f"{_range(silence)}\n    THEN {_NO_JOB if value is None else text(value)}"
         for silence, value in told
     )
 
 
-def check_result(spec: Spec, layout: Layout) -> None:
-    """Raise CapabilityError for columns that only the row-by-row way makes."""
-    if spec.answer_schema is not None:
-        message = "answers by schema are checked in Python: leave schema= out, or pushdown"
-        raise CapabilityError(message)
-    if layout.provenance or layout.raw:
-        named = "provenance" if layout.provenance else "raw"
-        message = f"{named}=True: the tables of a run with pushdown have that; leave it out"
-        raise CapabilityError(message)
+def _range(silence: Silence) -> str:
+    first, stop = silence.first, silence.stop
+    return f"\n  WHEN source.batchkit_row >= {first} AND source.batchkit_row < {stop}"
 
 
-def _check_names(columns: Columns, layout: Layout) -> None:
-    """Raise TableError for a column that is ours already; BigQuery takes Status for status."""
-    ours = {(layout.prefix + name).lower() for name in OUTCOME_COLUMNS}
-    clash = next((name for name in columns.names if name.lower() in ours), None)
+def _check_names(source: Sequence[str], ours: Sequence[str]) -> None:
+    """Raise TableError for a column that is there twice; BigQuery takes Status for status."""
+    names = [name.lower() for name in ours]
+    clash = next((name for name in source if name.lower() in names), None)
     if clash is not None:
         message = (
             f"the table has a column {clash!r}, which the result needs: "
             "rename it, or give the result's columns a prefix (prefix='gemini_')"
         )
         raise TableError(message, column=clash)
+    twice = next((name for name in ours if names.count(name.lower()) > 1), None)
+    if twice is not None:
+        message = (
+            f"the schema has a field {twice!r}, which BigQuery takes for another result column: "
+            "rename the field, or keep answers in one struct column (flatten=False)"
+        )
+        raise TableError(message, column=twice)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchkit.pushdown.columns import Columns
 from batchkit.pushdown.outcomes import NO_ANSWERS, answers_sql
 from batchkit.pushdown.requests import Source, bad_keys_sql, blocks_sql, requests_sql
-from batchkit.pushdown.results import balance_sql, check_result, job_requests_sql, result_sql
+from batchkit.pushdown.results import balance_sql, job_requests_sql, result_sql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,13 +58,13 @@ class Statements:
 
     def result(self, outputs: Mapping[TableName, str], silences: Sequence[Silence]) -> str:
         """Each row with its outcome; `outputs` are output tables, with the type of `response`."""
-        check_result(self.spec, self.layout)
-        rows, answers = self.rows.sql, _answers(outputs)
-        return result_sql(rows, answers, self.columns, self.layout, silences=silences)
+        given = (self.rows.sql, _answers(outputs), self.columns, self.layout)
+        return result_sql(*given, silences=silences, schema=self.spec.answer_schema)
 
     def balance(self, outputs: Mapping[TableName, str], silences: Sequence[Silence]) -> str:
         """Rows by status and answers by placement."""
-        return balance_sql(self.rows.sql, _answers(outputs), silences=silences)
+        schema = self.spec.answer_schema
+        return balance_sql(self.rows.sql, _answers(outputs), silences=silences, schema=schema)
 
 
 def _answers(outputs: Mapping[TableName, str]) -> str:

@@ -7,16 +7,16 @@ import pytest
 from google.cloud.bigquery import QueryJobConfig, SchemaField
 
 import batchkit as bk
-from batchkit.errors import CapabilityError, TableError
+from batchkit.errors import TableError
 from batchkit.layout import Layout
 from batchkit.pushdown.columns import Columns
 from batchkit.pushdown.outcomes import OUTCOME_COLUMNS, answers_sql
 from batchkit.pushdown.requests import Source, requests_sql
 from batchkit.pushdown.results import (
     IN_ORDER,
+    Sent,
     Silence,
     balance_sql,
-    check_result,
     job_requests_sql,
     result_sql,
 )
@@ -78,15 +78,17 @@ class Place:
     def answers(self) -> str:
         return answers_sql(self.sql("answers"), "STRING")
 
-    def result(self, *silences: Silence, layout: Layout | None = None) -> list[dict[str, Any]]:
+    def result(
+        self, *silences: Silence, layout: Layout | None = None, schema: Any = None
+    ) -> list[dict[str, Any]]:
         given = (self.sql("built"), self.answers, COLUMNS, layout or Layout())
-        return self._bigquery.ask(result_sql(*given, silences=silences) + IN_ORDER)
+        sql = result_sql(*given, silences=silences, schema=schema)
+        return self._bigquery.ask(sql + IN_ORDER)
 
-    def balance(self, *silences: Silence) -> dict[str, dict[str, int]]:
+    def balance(self, *silences: Silence, schema: Any = None) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {"status": {}, "lines": {}}
-        for row in self._bigquery.ask(
-            balance_sql(self.sql("built"), self.answers, silences=silences)
-        ):
+        given = (self.sql("built"), self.answers)
+        for row in self._bigquery.ask(balance_sql(*given, silences=silences, schema=schema)):
             found[row["what"]][row["name"]] = row["number"]
         return found
 
@@ -191,11 +193,85 @@ def test_a_column_that_is_ours_already_is_refused_whatever_its_case() -> None:
     assert "`g_status`" in result_sql("t", "SELECT 1", columns, Layout(prefix="g_"), silences=())
 
 
-def test_columns_that_only_python_makes_are_refused() -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
-    with pytest.raises(CapabilityError, match="answers by schema are checked in Python"):
-        check_result(bk.generate(MODEL, "{text}", schema=schema), Layout())
-    for layout in (Layout(provenance=True), Layout(raw=True)):
-        with pytest.raises(CapabilityError, match="leave it out"):
-            check_result(SPEC, layout)
-    check_result(SPEC, Layout(prefix="a_"))
+def test_rows_tell_which_job_they_were_sent_with_and_what_came_back(bigquery: Warehouse) -> None:
+    texts = ["zero", None, "two", "three", "four", "five"]
+    rows = [{"id": number, "text": text} for number, text in enumerate(texts)]
+    place = Place(bigquery, bigquery.dataset, rows)
+    place.answer(
+        [
+            {"key": "0", "response": generated("A"), "status": ""},
+            {"key": "3", "response": "no json", "status": "INTERNAL"},
+            {"key": "4", "response": "no json", "status": ""},
+        ]
+    )
+    first = Silence(0, 3, "missing", None, None, Sent("jobs/1", "00000", 1))
+    second = Silence(3, 5, "missing", None, None, Sent("jobs/it's", "00001", 2))
+    layout = Layout(prefix="g_", provenance=True, raw=True)
+    found = place.result(first, second, layout=layout)
+    names = ("job", "shard", "attempt", "request_hash", "answered_by", "raw")
+    assert list(found[0])[-6:] == [f"g_{name}" for name in names]
+    one, other = ("jobs/1", "00000", 1, None, "job"), ("jobs/it's", "00001", 2, None, "job")
+    nowhere = (None,) * 5
+    assert [tuple(row[f"g_{name}"] for name in names) for row in found] == [
+        (*one, generated("A")),
+        (*nowhere, None),
+        (*one, None),
+        (*other, '"no json"'),
+        (*other, '"no json"'),
+        (*nowhere, None),
+    ]
+    pending = place.result(layout=layout)
+    assert {row[f"g_{name}"] for row in pending for name in names[:5]} == {None}
+
+
+FITTED = bk.generate(
+    MODEL,
+    "Say {text}",
+    schema={
+        "type": "object",
+        "properties": {"mood": {"type": "string"}, "n": {"type": "integer"}},
+        "required": ["mood"],
+    },
+).answer_schema
+
+
+def test_answers_by_schema_are_columns_or_a_struct(bigquery: Warehouse) -> None:
+    rows = [{"id": number, "text": text} for number, text in enumerate(["a", "b", None, "d"])]
+    place = Place(bigquery, bigquery.dataset, rows)
+    place.answer(
+        [
+            {"key": "0", "response": generated('{"mood": "glad", "n": 2.0}'), "status": ""},
+            {"key": "1", "response": generated('{"mood": "glad", "n": "2"}'), "status": ""},
+        ]
+    )
+    flat = place.result(layout=Layout(prefix="g_"), schema=FITTED)
+    assert list(flat[0])[2:6] == ["g_response", "g_mood", "g_n", "g_status"]
+    assert [(row["g_mood"], row["g_n"], row["g_status"]) for row in flat] == [
+        ("glad", 2, "ok"),
+        (None, None, "malformed"),
+        (None, None, "rejected"),
+        (None, None, "pending"),
+    ]
+    whole = place.result(layout=Layout(flatten=False), schema=FITTED)
+    assert list(whole[0])[2:5] == ["response", "answer", "status"]
+    assert [row["answer"] for row in whole] == [{"mood": "glad", "n": 2}, None, None, None]
+    assert place.balance(schema=FITTED)["status"] == {
+        "ok": 1,
+        "malformed": 1,
+        "rejected": 1,
+        "pending": 1,
+    }
+
+
+def test_a_field_that_is_another_column_whatever_its_case_is_refused() -> None:
+    def made(layout: Layout, *names: str) -> str:
+        properties = {name: {"type": "string"} for name in names}
+        spec = bk.generate(MODEL, "{text}", schema={"type": "object", "properties": properties})
+        given = ("t", "SELECT 1", COLUMNS, layout)
+        return result_sql(*given, silences=(), schema=spec.answer_schema)
+
+    with pytest.raises(TableError, match="the schema has a field 'Status'"):
+        made(Layout(), "Status")
+    with pytest.raises(TableError, match="the table has a column 'text'"):
+        made(Layout(), "Text")
+    assert "AS `answer`" in made(Layout(flatten=False), "Status", "Text")
