@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from batchkit.steps.convert import convert
     from batchkit.steps.pushdown_sql import pushdown_sql
     from batchkit.steps.read_responses import read_responses
+    from batchkit.steps.salvage import salvage
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
     from batchkit.tables.bigquery import Query, query
@@ -79,6 +80,7 @@ __all__ = [
     "query",
     "read_responses",
     "run",
+    "salvage",
     "submit",
     "wait",
 ]
@@ -117,6 +119,7 @@ _HOMES = {
     "query": "tables.bigquery",
     "read_responses": "steps.read_responses",
     "run": "journey",
+    "salvage": "steps.salvage",
     "submit": "steps.submit",
     "wait": "steps.wait",
 }

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Literal, TypeAlias
 
 from batchkit.errors import InvalidRequestError, NotFoundError
-from batchkit.pushed import results_table, unwritten_results
+from batchkit.pushed import results_table
 from batchkit.service.client import Gemini, cloud_of
 from batchkit.storage import ObjectUri, StoredObject, checksum, checksum_of_next
 from batchkit.targets.bigquery import job_table
 from batchkit.targets.gcs import request_object, response_folder
 from batchkit.warehouse import TableName
+from batchkit.warehoused import unwritten_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -77,7 +78,7 @@ class Belongings:
             things = [
                 thing
                 for attempt in self._attempts
-                for target in _targets(attempt)
+                for target in self._targets(attempt)
                 for thing in self._of_vertex(attempt, target)
             ]
             things += self._tables_of_rows()
@@ -203,6 +204,11 @@ class Belongings:
             if attempt.job in listed:
                 yield Belonging("job", str(attempt.job), kept=self._kept(attempt))
 
+    def _targets(self, attempt: Attempt) -> list[str]:
+        """The ways that requests went, or were to go; for salvaged answers, the way of the run."""
+        intents = [fact.content["target"] for fact in attempt.facts if fact.kind == "intent"]
+        return list(dict.fromkeys(intents)) or [self._run.shards.target]
+
     def _kept(self, attempt: Attempt) -> str | None:
         if self._unfetched or attempt.stage == "fetched":
             return None
@@ -217,12 +223,6 @@ class Belongings:
         if self._run.definition.resident is None or self._unfetched:
             return None
         return unwritten_results(self._run, cloud_of(self._client).warehouse)
-
-
-def _targets(attempt: Attempt) -> list[str]:
-    """The ways that an attempt's requests went, or were to go."""
-    intents = [fact.content["target"] for fact in attempt.facts if fact.kind == "intent"]
-    return list(dict.fromkeys(intents))
 
 
 def _named(attempts: Iterable[Attempt], kind: str, name: str) -> Mapping[str, Attempt]:

@@ -40,8 +40,8 @@ __all__ = [
     "check_pushdown",
     "planned",
     "results_table",
+    "rows_job",
     "statements_of",
-    "unwritten_results",
 ]
 
 BLOCK_ROWS = 1_000  # what jobs are cut by
@@ -105,7 +105,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     resident, rows = statements.resident, statements.rows
     tell(Said(f"BigQuery writes the requests into {rows}"))
     _keep(run, "rows", statements.numbered())
-    count = warehouse.fill(statements.numbered(), rows, f"batchkit-{rows.table}")
+    count = warehouse.fill(statements.numbered(), rows, rows_job(rows))
     resident.check_unchanged(definition.table, warehouse)
     if definition.on_bad_key == "raise":
         _check_keys(statements, count, warehouse)
@@ -214,16 +214,9 @@ def results_table(definition: Definition) -> TableName:
     return statements_of(definition).rows.beside(f"batchkit_{definition.id}_results")
 
 
-def unwritten_results(run: Run, warehouse: Warehouse) -> str | None:
-    """Why the tables that the result is joined from are needed; None once it is written whole."""
-    table = results_table(run.definition)
-    if warehouse.find(table) is None:
-        return f"the result is not in {table} yet: results.to_bigquery() writes it"
-    status = f"{run.definition.layout.prefix}status"
-    sql = f"SELECT COUNT(*) AS rows_left FROM {table.sql} WHERE `{status}` = 'pending'"  # noqa: S608  # names of ours
-    counts = [row for batch in warehouse.query_rows(sql).batches for row in batch.to_pylist()]
-    is_whole = not counts[0]["rows_left"]
-    return None if is_whole else f"{table} was written while rows were pending: write it again"
+def rows_job(rows: TableName) -> str:
+    """The id under which the numbered rows are written, once."""
+    return f"batchkit-{rows.table}"
 
 
 class PushedRows:

@@ -11,6 +11,7 @@ from batchkit.cli.emulate import emulate
 from batchkit.cli.outcome import ExitCode, ended
 from batchkit.cli.request_files import check, convert
 from batchkit.cli.runs import build, collect, run, status, submit, wait
+from batchkit.cli.salvage import salvage
 from batchkit.cli.service import files, jobs
 from batchkit.cli.shell import completion
 from batchkit.cli.upkeep import cancel, clean
@@ -67,6 +68,7 @@ for _command in (
     status,
     cancel,
     clean,
+    salvage,
     check,
     convert,
     jobs,
