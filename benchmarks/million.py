@@ -1,13 +1,17 @@
 """A million rows there and back: seconds and peak memory of the client, step by step.
 
-usage: python benchmarks/million.py [--rows N] [--folder DIR]
+usage: python benchmarks/million.py [--target file|gs] [--rows N] [--folder DIR]
+
+With `--target gs` the table, the requests, the responses and the result are objects.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import batchkit as bk
+from batchkit.storage import ObjectUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +37,8 @@ WORDS = np.array([
 # fmt: on
 WORDS_PER_ROW = 20
 GROUP_ROWS = 100_000
+BUCKET = "a-million"
+TABLE, OUT = f"gs://{BUCKET}/rows.parquet", f"gs://{BUCKET}/out.parquet"
 
 
 def write_rows(path: Path, rows: int) -> None:
@@ -47,10 +54,12 @@ def write_rows(path: Path, rows: int) -> None:
             writer.write_table(pa.table([ids, texts, list(numbers)], schema=schema))
 
 
-def serve(pipe: Connection) -> None:
-    """The emulator, apart, so that its memory is not the client's."""
-    with bk.emulator.serve() as emulator:
-        pipe.send((emulator.url, emulator.api_key))
+def serve(pipe: Connection, table: Path) -> None:
+    """The emulator, apart, so that its memory is not the client's; the table is in its bucket."""
+    with bk.emulator.serve(buckets=[BUCKET]) as emulator:
+        with table.open("rb") as file, emulator.storage.create(TABLE) as stream:
+            shutil.copyfileobj(file, stream)
+        pipe.send(emulator.environment)
         while pipe.recv() == "stats":
             stats = emulator.stats()
             counts = set(stats.pop("requests").values())
@@ -66,10 +75,9 @@ def step(name: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def check(path: Path, table: Path) -> int:
+def check(answered: pq.ParquetFile, asked: pq.ParquetFile) -> int:
     """How many rows have an answer that is not to their own text."""
     wrong = 0
-    answered, asked = pq.ParquetFile(path), pq.ParquetFile(table)
     pairs = zip(values(answered, "response"), values(asked, "n"), strict=True)
     for response, number in pairs:
         wrong += not str(response).startswith(f"Echo: {number} ")
@@ -81,25 +89,39 @@ def values(file: pq.ParquetFile, column: str) -> Iterator[Any]:
         yield from batch.column(0).to_pylist()
 
 
-def travel(folder: Path, rows: int) -> int:
-    table, run = folder / "rows.parquet", folder / "run"
+def written(out: Path | str, client: bk.Gemini | bk.Vertex) -> pq.ParquetFile:
+    """The file of results, wherever it was written."""
+    if isinstance(client, bk.Gemini):
+        return pq.ParquetFile(out)
+    objects = client.cloud.objects
+    (stored,) = objects.list(ObjectUri.parse(OUT))
+    return pq.ParquetFile(objects.open(stored))
+
+
+def travel(folder: Path, rows: int, target: str) -> int:
+    local, run = folder / "rows.parquet", folder / "run"
     apart = multiprocessing.get_context("spawn")  # neither counts as the client's memory
-    writer = apart.Process(target=write_rows, args=(table, rows))
+    writer = apart.Process(target=write_rows, args=(local, rows))
     writer.start()
     writer.join()
     ours, theirs = apart.Pipe()
-    process = apart.Process(target=serve, args=(theirs,))
+    process = apart.Process(target=serve, args=(theirs, local))
     process.start()
-    url, key = ours.recv()
-    client = bk.Gemini(key, base_url=url)
+    os.environ.update(ours.recv())
+    if target == "gs":
+        client, table, out, way = bk.Vertex(), TABLE, OUT, f"gs://{BUCKET}/runs"
+    else:
+        client, table, out, way = bk.Gemini(), local, folder / "out.parquet", target
     spec = bk.generate("gemini-3.8-flash", "{text}")
-    built = step("build", lambda: bk.build(table, spec, key="id", into=run, target="file"))
+    built = step(
+        "build", lambda: bk.build(table, spec, key="id", into=run, target=way, client=client)
+    )
     step("submit", lambda: bk.submit(built, client=client))
     step("wait", lambda: bk.wait(built, client=client, poll_seconds=1))
     results = step("collect", lambda: bk.collect(built, client=client))
-    out = step("to_parquet", lambda: results.to_parquet(folder / "out.parquet"))
+    step("to_parquet", lambda: results.to_parquet(out, client=client))
     tally = results.tally()
-    wrong = check(out, table)
+    wrong = check(written(out, client), pq.ParquetFile(local))
     ours.send("stats")
     print(f"{sum(tally.values()):,} rows: {tally}")
     print(f"{len(built.shards.shards)} shards, {sum(s.bytes for s in built.shards.shards):,} bytes")
@@ -112,14 +134,15 @@ def travel(folder: Path, rows: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", choices=["file", "gs"], default="file")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)
-        return travel(options.folder, options.rows)
+        return travel(options.folder, options.rows, options.target)
     with tempfile.TemporaryDirectory() as name:
-        return travel(Path(name), options.rows)
+        return travel(Path(name), options.rows, options.target)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
-from batchkit.damage import COLLECT_AGAIN, RESTORE, check_size, reading
+from batchkit.damage import RESTORE, check_size, reading
 from batchkit.emulator import serve
 from batchkit.errors import RunDirectoryError
 from tests.conftest import quick_client, quick_vertex
@@ -203,10 +203,10 @@ def test_an_error_of_the_machine_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError), reading(tmp_path):
         tmp_path.read_bytes()
     path = tmp_path / "x"
-    with pytest.raises(RunDirectoryError) as raised, reading(path, COLLECT_AGAIN):
+    with pytest.raises(RunDirectoryError) as raised, reading(path):
         path.read_bytes()
     assert raised.value.path == path
-    assert str(raised.value) == f"{path} is missing: {COLLECT_AGAIN}"
+    assert str(raised.value) == f"{path} is missing: {RESTORE}"
 
 
 def test_a_file_of_the_size_it_had_is_whole(tmp_path: Path) -> None:

@@ -258,10 +258,14 @@ def _batch_rows(metadata: pq.FileMetaData, groups: Sequence[int]) -> int:
 
 
 def _arrow_batches(
-    path: Path, groups: Sequence[int], _names: Sequence[str]
+    path: Path, groups: Sequence[int], names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    with pa.memory_map(str(path)) as source:
-        reader = ipc.open_file(source)
+    # Not mapped into memory either: what was read of the file would count as ours to the end.
+    with pa.OSFile(str(path)) as source:
+        found = ipc.open_file(source).schema.names
+        wanted = names or found[:1]  # one at least, so that rows are counted
+        fields = [number for number, name in enumerate(found) if name in wanted]
+        reader = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=fields))
         for group in groups:
             yield reader.get_batch(group)
 

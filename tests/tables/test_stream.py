@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +19,6 @@ from batchkit.tables.stream import TableStream, digest_stream, pin_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from batchkit.tables.pinned import PinnedTable
     from tests.conftest import Service
@@ -211,3 +214,36 @@ def test_a_polars_frame_comes_back_with_its_types(tmp_path: Path, service: Servi
     expected: Any = pl.from_arrow(frame.to_arrow())  # older ones do not get their Enum back
     assert found.equals(expected, null_equal=True)
     assert found.schema == expected.schema
+
+
+READING = """
+import json, sys
+from pathlib import Path
+import pyarrow.compute as pc
+from batchkit.tables.pinned import PinnedTable
+
+def most_held():
+    (line,) = (x for x in open("/proc/self/status") if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+pinned, folder = PinnedTable.from_json(json.load(sys.stdin)), Path(sys.argv[1])
+before = most_held()
+sums = [pc.sum(batch.column("n")).as_py() for batch in pinned.batches(folder, pinned.schema)]
+print(sum(sums), most_held() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells")
+def test_a_pinned_table_that_is_read_is_not_kept_in_memory(tmp_path: Path) -> None:
+    rows = 16_000_000
+    pinned = pin_stream(stream(pa.table({"n": np.arange(rows)})), tmp_path)
+    said = subprocess.run(  # noqa: S603  # ourselves
+        [sys.executable, "-c", READING, tmp_path],
+        input=json.dumps(pinned.to_json()),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    total, grown = map(int, said.stdout.split())
+    assert total == rows * (rows - 1) // 2
+    assert grown < pinned.files[0].bytes / 4
