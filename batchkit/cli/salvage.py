@@ -30,7 +30,7 @@ _from: Callable[..., Any] = click.option(
 
 
 @click.command(
-    short_help="Build a lost run again, with its jobs and answers; nothing is sent.",
+    short_help="Build a lost run again from what is left; nothing is sent.",
     epilog=examples(
         """\
 batchkit salvage reviews.csv --from batches/abc123 --key review_id \\
