@@ -130,6 +130,12 @@ class Recovery:
         scratch = self.run.folder / _SCRATCH
         shutil.rmtree(scratch, ignore_errors=True)
         durable.make_folder(scratch)
+        try:
+            self._route_through(scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _route_through(self, scratch: Path) -> None:
         routing = Routing(self.run)
         names: list[str] = []
         for number, output in enumerate(self.remains.all_outputs):
@@ -141,7 +147,6 @@ class Recovery:
         parts = _Parts(scratch)
         self._sort(routing, names, parts)
         self._keep(parts)
-        shutil.rmtree(scratch)
 
     def _check_routable(self) -> None:
         """Raise, before anything is fetched, when answers cannot be sorted."""

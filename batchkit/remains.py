@@ -101,9 +101,9 @@ def _output_of(job: BatchJob) -> Output:
 def find_remains(answers: Iterable[str | Path], client: Callable[[], Client]) -> Remains:
     """What is left where the user says: jobs by their names, or by how display names begin.
 
-    Also gs:// folders, bq:// tables, files and folders of lines. Where any of them names the run,
-    all its jobs that the service lists are there, too. SetupError when there is nothing, or
-    when things are of several runs.
+    Also gs:// folders, bq:// tables, files and folders of lines. Where anything at the service
+    names the run, all its jobs that are listed are there, too. SetupError when there is
+    nothing, or when things are of several runs.
     """
     jobs: dict[str, BatchJob] = {}
     outputs: dict[str, Output] = {}
@@ -119,8 +119,12 @@ def find_remains(answers: Iterable[str | Path], client: Callable[[], Client]) ->
                 message = f"{answer}: no such file, and no job whose display name begins so"
                 raise SetupError(message)
             jobs |= named
+    if not jobs and not outputs:
+        message = "nothing is named of what is left: give jobs, gs:// folders, or files"
+        raise SetupError(message)
     run = _only_run([*outputs.values(), *map(_output_of, jobs.values())])
-    if run is not None:
+    is_there = jobs or any(not isinstance(output.place, Path) for output in outputs.values())
+    if run is not None and is_there:
         jobs |= {job.name: job for job in client().batches.find(f"batchkit-{run}-")}
     by_name = {job.name: job for job in jobs.values()}
     return Remains(run, tuple(sorted(by_name.values(), key=_age)), tuple(outputs.values()))

@@ -106,12 +106,13 @@ def test_jobs_of_several_runs_are_refused_with_their_ids(tmp_path: Path, service
         ("batches/none", "404 NOT_FOUND"),
         ("batchkit-none", "no job whose display name begins so"),
         (Path("no") / "file.jsonl", "no such file"),
+        ([], "nothing is named of what is left"),
         (Path(__file__), "answers are for no row"),
         (Path(__file__).parent, "holds no .jsonl with answers"),
     ],
 )
 def test_what_is_not_there_is_said(
-    tmp_path: Path, service: Service, answer: str | Path, said: str
+    tmp_path: Path, service: Service, answer: Any, said: str
 ) -> None:
     with pytest.raises(bk.BatchkitError, match=said):
         salvaged(answer, tmp_path / "again", service.client, "inline")
@@ -178,6 +179,37 @@ def test_a_running_job_that_was_cut_otherwise_is_waited_for(tmp_path: Path) -> N
         emulator.clock.advance(61)
         run = salvaged(names, tmp_path / "again", client, "file", **cut)
         assert bk.collect(run).tally()["ok"] == 6
+
+
+def test_outputs_that_are_gone_are_told_and_nothing_is_salvaged_from_none(tmp_path: Path) -> None:
+    clock = Clock(dt.datetime.now(dt.UTC))
+    with serve(clock=clock) as emulator:
+        client = quick_client(emulator)
+        names = lost(tmp_path / "run", client, "file")
+        assert all(job.succeeded for job in client.batches.list_all())
+        clock.advance(49 * 3600)
+        told: list[Event] = []
+        with pytest.raises(RowsError, match="there is no answer in what is left"):
+            salvaged(names, tmp_path / "again", client, "file", limits={}, progress=told.append)
+    assert str(told).count("is gone") == 3
+    assert not (tmp_path / "again" / "salvage").exists()
+
+
+def test_a_tree_that_was_downloaded_is_read_without_a_client_and_its_requests_are_not(
+    tmp_path: Path, vertex: VertexService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost(tmp_path / "run", vertex.client, vertex.uri("p"))
+    assert all(job.succeeded for job in vertex.client.batches.list_all())
+    for stored in list(vertex.client.cloud.objects.list(ObjectUri(vertex.bucket))):
+        path = tmp_path / "tree" / stored.uri.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            vertex.client.cloud.objects.download(stored, file)
+    for name in vertex.emulator.environment:
+        monkeypatch.delenv(name, raising=False)
+    run = salvaged(tmp_path / "tree", tmp_path / "again", None, vertex.uri("p"))
+    assert responses(bk.collect(run)) == ECHOES
+    assert jsonl.loads((run.folder / "audit.json").read_bytes())["lines"] == {"joined": 6}
 
 
 @pytest.mark.parametrize("target", ["inline", "file"])
