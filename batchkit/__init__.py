@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from batchkit.steps.convert import convert
     from batchkit.steps.pushdown_sql import pushdown_sql
     from batchkit.steps.read_responses import read_responses
+    from batchkit.steps.retry import retry
     from batchkit.steps.salvage import salvage
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
@@ -79,6 +80,7 @@ __all__ = [
     "pushdown_sql",
     "query",
     "read_responses",
+    "retry",
     "run",
     "salvage",
     "submit",
@@ -118,6 +120,7 @@ _HOMES = {
     "pushdown_sql": "steps.pushdown_sql",
     "query": "tables.bigquery",
     "read_responses": "steps.read_responses",
+    "retry": "steps.retry",
     "run": "journey",
     "salvage": "steps.salvage",
     "submit": "steps.submit",

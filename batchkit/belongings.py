@@ -150,7 +150,7 @@ class Belongings:
             return
         facts = [fact.content for fact in attempt.facts if fact.kind == "uploaded"]
         known = [each["generation"] for each in facts if each.get("object") == str(stored.uri)]
-        path = self._run.requests_path(attempt.shard)
+        path = self._run.requests_path(attempt.asked_name)
         is_ours = stored.generation in known
         if not known and path.exists():
             is_ours = stored.crc32c == checksum(path)

@@ -19,6 +19,7 @@ from batchkit.echoes import Echoes, line_digest
 from batchkit.fitting import fitted
 from batchkit.join import Join, Placement
 from batchkit.layout import ANSWER, RAW, ROW, outcome_schema
+from batchkit.ledger import Attempt
 from batchkit.outcome import Response, response_batch
 from batchkit.outcome_file import OutcomeSorter
 from batchkit.quarantine import Quarantine
@@ -56,7 +57,7 @@ def collect_responses(folder: Path, shard: str, attempt: int, verdict: Verdict) 
     the counts of lines by placement and of rows by status.
     """
     definition = Definition.read(folder)
-    asked = Asked.read(folder, shard, definition)
+    asked = Asked.read(folder, Attempt(shard, attempt).asked_name, definition)
     responses = folder / "responses" / f"{shard}-{attempt}.jsonl"
     outcomes = folder / "outcomes" / f"{shard}-{attempt}.parquet"
     collection = _Collection(definition, asked, responses)

@@ -82,7 +82,7 @@ class Courier:
             target_named(target).check_parcel(self.client, parcel)
 
     def send(self, shard: Shard, attempt: Attempt, target: str, listed: JobsByName) -> Attempt:
-        """Get the shard a job, exactly one, and return the attempt that has it.
+        """Get what an attempt asks a job, exactly one, and return the attempt that has it.
 
         `listed` are the jobs there were before. A job that an unanswered create left behind, or
         that a copy of this run made, is adopted; without one in the list after `settle_seconds`,
@@ -110,8 +110,9 @@ class Courier:
         ledger = self.run.ledger
         parcel = self._parcel(shard, attempt, target)
         name = parcel.display_name
-        job = self._left_behind(attempt, name) if attempt.facts else _only(listed, name)
-        if job is not None and attempt.facts:
+        was_tried = attempt.last("intent") is not None
+        job = self._left_behind(attempt, name) if was_tried else _only(listed, name)
+        if job is not None and was_tried:
             return ledger.write(attempt, "adopted", **_seen(job))
         if job is None and parcel.query is None:
             check_size(parcel.path, shard.bytes)
@@ -155,8 +156,8 @@ class Courier:
         over = attempt.facts[-1].at + _LONGEST_CREATE_SECONDS + self.settle_seconds
         remaining = min(self.settle_seconds, over - time.time())
         if remaining > 0:
-            said = f"shard {attempt.shard}: a create was not answered; looking for its job again"
-            self.tell(Said(f"{said} in {remaining:.0f} s"))
+            said = f"shard {attempt.asked_name}: a create was not answered; looking for its job"
+            self.tell(Said(f"{said} again in {remaining:.0f} s"))
             time.sleep(remaining)
             job = _only(self.jobs(), display_name)
         return job
@@ -180,7 +181,7 @@ class Courier:
             target=target,
             output=definition.output,
             is_legacy=not definition.dialect.wrapped,
-            may_exist=bool(attempt.facts),
+            may_exist=attempt.last("intent") is not None,
             query=path.read_text() if definition.resident else None,
             on_progress=sending,
         )

@@ -88,7 +88,7 @@ class Definition:
             "key": list(self.key),
             "carry": list(self.carry),
             "on_bad_key": self.on_bad_key,
-            "limits": self.limits.to_json(),
+            "limits": self.limits.of_shards(),
             "target service": self.dialect.name,
             "labels": self.dialect.labelled,
             "output": self.output,

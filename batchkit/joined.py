@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from batchkit.fold import ShardOutcomes
+    from batchkit.ledger import Attempt
     from batchkit.rundir import Run, Shard
 
 __all__ = ["JoinedRows"]
@@ -65,13 +66,22 @@ class JoinedRows:
         outcomes = self._run.outcomes(shard)
         window_rows = min(_WINDOW_ROWS, outcomes.window_rows)
         if not self._definition.layout.provenance:
-            return _OpenShard(shard.name, shard.rows, outcomes, window_rows, None, {})
+            return _OpenShard(shard.name, shard.rows, outcomes, window_rows, None, {}, {})
+        attempts = self._run.ledger.attempts(shard.name)
         path = self._run.rows_path(shard.name)
         with reading(path):
-            rows = pq.read_table(path, columns=["request_hash"])
-        jobs = {attempt.number: attempt.job for attempt in self._run.ledger.attempts(shard.name)}
-        hashes = rows.column("request_hash")
-        return _OpenShard(shard.name, shard.rows, outcomes, window_rows, hashes, jobs)
+            hashes = pq.read_table(path, columns=["request_hash"]).column(0)
+        jobs = {attempt.number: attempt.job for attempt in attempts}
+        changed = {a.number: self._hashes(shard, a) for a in attempts if a.max_output_tokens}
+        return _OpenShard(shard.name, shard.rows, outcomes, window_rows, hashes, jobs, changed)
+
+    def _hashes(self, shard: Shard, attempt: Attempt) -> dict[int, str]:
+        """The hashes of an attempt's own requests, by their rows' places in the shard."""
+        path = self._run.rows_path(attempt.asked_name)
+        with reading(path):
+            table = pq.read_table(path, columns=[ROW, "request_hash"])
+        places = (table.column(ROW).to_numpy() - shard.first_row).tolist()
+        return dict(zip(places, table.column("request_hash").to_pylist(), strict=True))
 
     def _source(self) -> Iterator[pa.RecordBatch]:
         if not self._is_carried:
@@ -123,7 +133,10 @@ class JoinedRows:
 
 @dataclass(frozen=True, slots=True)
 class _OpenShard:
-    """One shard while its rows are read; `hashes` and `jobs` are for provenance only."""
+    """One shard while its rows are read; all but the outcomes are for provenance only.
+
+    `changed` has the hashes of attempts whose requests are not those of the shard.
+    """
 
     name: str
     rows: int
@@ -131,6 +144,7 @@ class _OpenShard:
     window_rows: int
     hashes: pa.ChunkedArray | None
     jobs: Mapping[int, str | None]
+    changed: Mapping[int, Mapping[int, str]]
 
     def provenance(self, start: int, stop: int) -> dict[str, pa.Array]:
         """Where each answer came from; null for rows that were never sent."""
@@ -139,6 +153,9 @@ class _OpenShard:
         hashes = (
             self.hashes.slice(start, stop - start).to_pylist() if self.hashes is not None else []
         )
+        for place, number in enumerate(attempts, start):
+            if number in self.changed:
+                hashes[place - start] = self.changed[number][place]
         values = {
             "job": [None if number is None else self.jobs.get(number) for number in sent],
             "shard": [None if number is None else self.name for number in sent],

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchkit.display.live import shown
-from batchkit.events import Said
+from batchkit.errors import CapabilityError
 from batchkit.rundir import Run
 from batchkit.service.client import client_for
 from batchkit.steps.build import build
 from batchkit.steps.collect import collect
+from batchkit.steps.retry import retry
 from batchkit.steps.submit import submit
 from batchkit.steps.wait import wait
 from batchkit.targets.target import target_named
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from batchkit.tables.opened import TableLike
 
 __all__ = ["run"]
-
-_FIRST_PAUSE_SECONDS = 15.0
-_LONGEST_PAUSE_SECONDS = 300.0
 
 
 def run(  # noqa: PLR0913  # what a run is, by keyword
@@ -51,6 +48,7 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     provenance: bool = False,
     raw: bool = False,
     engine: str | Engine = "local",
+    retries: int = 0,
     pushdown: bool = False,
     client: Client | None = None,
     settle_seconds: float = 60.0,
@@ -62,8 +60,14 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     This is `build`, `submit`, `wait` and `collect`, whose arguments it takes; it waits as long as
     it takes. Stopped anywhere and called again with the same arguments and `into`, it goes on:
     no row is lost, none is sent twice. Shards that the service does not take yet (429) are
-    submitted as jobs end.
+    submitted as jobs end. With `retries`, rows that `retry` would ask again are, that many times at
+    most.
     """
+    if pushdown and retries:
+        message = (
+            f"retries={retries}: rows that stay in BigQuery (pushdown) are not asked again yet"
+        )
+        raise CapabilityError(message)
     with shown(progress) as tell:
         if client is None and not _is_done(into):
             # Missing credentials are said before the work, not after it.
@@ -89,7 +93,15 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             client=client,
             progress=tell,
         )
-        _finish(built, client, (settle_seconds, poll_seconds), tell)
+        seconds = settle_seconds, poll_seconds
+        _finish(built, client, seconds, tell)
+        for _ in range(retries):
+            again = retry(
+                built, max_attempts=1 + retries, client=client, engine=engine, progress=tell
+            )
+            if not again.rows:
+                break
+            _finish(built, client, seconds, tell)
         return collect(built, client=client, engine=engine, progress=tell)
 
 
@@ -104,21 +116,14 @@ def _finish(
     if _is_fetched(built):
         return
     client = client_for(built.definition.dialect.service, client)
-    pause = _FIRST_PAUSE_SECONDS
-    while True:
-        submission = submit(built, client=client, settle_seconds=settle_seconds, progress=tell)
-        if submission.held is None:
-            break
-        ended_before = _ended(built)
-        wait(built, client=client, poll_seconds=poll_seconds, until="any", progress=tell)
-        if _ended(built) > ended_before:
-            pause = _FIRST_PAUSE_SECONDS
-            continue
-        asked = submission.held.retry_after or 0.0
-        tell(Said(f"no job of this run is under way: trying again in {max(pause, asked):g} s"))
-        time.sleep(max(pause, asked))
-        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    wait(built, client=client, poll_seconds=poll_seconds, progress=tell)
+    submit(built, client=client, settle_seconds=settle_seconds, progress=tell)
+    wait(
+        built,
+        client=client,
+        poll_seconds=poll_seconds,
+        settle_seconds=settle_seconds,
+        progress=tell,
+    )
 
 
 def _is_done(into: str | Path | None) -> bool:
@@ -129,7 +134,3 @@ def _is_done(into: str | Path | None) -> bool:
 
 def _is_fetched(built: Run) -> bool:
     return all(attempt.stage == "fetched" for attempt in built.attempts())
-
-
-def _ended(built: Run) -> int:
-    return sum(1 for attempt in built.attempts() if attempt.stage in {"ended", "fetched"})

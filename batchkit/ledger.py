@@ -23,20 +23,28 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 
 FactKind: TypeAlias = Literal[
+    "built",
+    "held",
+    "withdrawn",
     "intent",
     "uploaded",
     "created",
     "adopted",
     "refused",
+    "closed",
     "ended",
     "fetched",
 ]
 Stage: TypeAlias = Literal["unsent", "sending", "running", "ended", "fetched"]
 _STAGES: Mapping[str, Stage] = MappingProxyType(
     {
+        "built": "unsent",
+        "held": "unsent",
+        "withdrawn": "unsent",
         "intent": "sending",
         "uploaded": "sending",
         "refused": "unsent",
+        "closed": "fetched",
         "created": "running",
         "adopted": "running",
         "ended": "ended",
@@ -74,7 +82,10 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at one shard: its facts in order, and what they add up to."""
+    """One job for rows of one shard, to be: its facts in order, and what they add up to.
+
+    The first asks all rows; each later one is built of rows to be asked again.
+    """
 
     shard: str
     number: int
@@ -84,6 +95,11 @@ class Attempt:
     def name(self) -> str:
         """`<shard>-<attempt>`, which names its files everywhere."""
         return f"{self.shard}-{self.number}"
+
+    @property
+    def asked_name(self) -> str:
+        """What its request and rows files are called: the first attempt's are the shard's own."""
+        return self.shard if self.number == 1 else self.name
 
     @property
     def stage(self) -> Stage:
@@ -107,6 +123,24 @@ class Attempt:
             return False
         return intent.content.get("target") == "inline" or self.last("uploaded") is not None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether its job was refused for what is in the requests, not for how or when."""
+        is_last = bool(self.facts) and self.facts[-1].kind == "refused"
+        return is_last and self.facts[-1].content.get("reason") == "INVALID_ARGUMENT"
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The raised limit that its requests have, where they are not those of the shard."""
+        built = self.last("built")
+        return built.content.get("max_output_tokens") if built else None
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it asks a part of what was refused as a whole, to find what is to blame."""
+        built = self.last("built")
+        return built is not None and built.content.get("half_of") is not None
+
     def last(self, *kinds: FactKind) -> Fact | None:
         """The latest fact of these kinds."""
         return next((fact for fact in reversed(self.facts) if fact.kind in kinds), None)
@@ -128,11 +162,19 @@ class Ledger:
         return Attempt(shard, number, tuple(_read(path) for path in paths))
 
     def attempts(self, shard: str) -> list[Attempt]:
-        """All attempts at a shard in order; the first may have no facts yet."""
+        """All attempts at a shard in order; only the first may have no facts yet."""
         found = [self.attempt(shard, 1)]
         while (self._folder / f"{shard}-{found[-1].number + 1}").is_dir():
-            found.append(self.attempt(shard, found[-1].number + 1))
+            attempt = self.attempt(shard, found[-1].number + 1)
+            if not attempt.facts:  # its driver was killed before the first
+                break
+            found.append(attempt)
         return found
+
+    def close(self, attempt: Attempt) -> Attempt:
+        """Settle that no job is made for an attempt that was refused: its rows are errors."""
+        said = attempt.facts[-1].content
+        return self.write(attempt, "closed", reason=said["reason"], message=said["message"])
 
     def write(self, attempt: Attempt, kind: FactKind, **content: Any) -> Attempt:
         """Add a fact, durably, and return the attempt with it.

@@ -36,6 +36,7 @@ _SHARE_OF_INLINE = 2
 _SHARD_ROWS = 50_000
 _NO_LIMIT = 10**12
 _FRACTIONS = ("bytes_per_token",)
+_AT_ONCE = ("max_jobs", "max_enqueued_tokens")
 # The limit of rows in `facts/limits.json`; the Developer API documents none.
 _ROW_LIMITS: Mapping[str, str] = MappingProxyType(
     {
@@ -52,7 +53,8 @@ class Limits:
     """What one shard, which is one job, may hold at most.
 
     Tokens are estimated as request bytes divided by `bytes_per_token`: crude, and high for most
-    texts. Raise `max_tokens` to your tier's enqueued-token limit to get fewer jobs.
+    texts. Raise `max_tokens` to your tier's enqueued-token limit to get fewer jobs. `max_jobs` and
+    `max_enqueued_tokens` are what all jobs of the run may be at once.
     """
 
     max_bytes: int
@@ -60,15 +62,25 @@ class Limits:
     max_tokens: int
     max_inline_bytes: int
     bytes_per_token: float = 3.0
+    max_jobs: int = _NO_LIMIT
+    max_enqueued_tokens: int = _NO_LIMIT
 
     @property
     def shard_bytes(self) -> int:
         """Bytes at which a shard is full, whichever of bytes and tokens comes first."""
         return min(self.max_bytes, int(self.max_tokens * self.bytes_per_token))
 
+    def changed(self, changes: Mapping[str, float]) -> Limits:
+        """These limits with the user's changes; SetupError for one that cannot be."""
+        return replace(self, **_checked(changes, tuple(self.to_json())))
+
     def to_json(self) -> dict[str, Any]:
         """The limits as they stand in `run.json`."""
         return asdict(self)
+
+    def of_shards(self) -> dict[str, Any]:
+        """Those that decide how requests are cut; the others may differ from day to day."""
+        return {name: value for name, value in asdict(self).items() if name not in _AT_ONCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +112,9 @@ def default_limits(
         max_rows=min(_SHARD_ROWS, documented),
         max_tokens=_tokens(dialect, model),
         max_inline_bytes=service_limit("gemini", "max_inline_bytes") // _SHARE_OF_INLINE,
+        max_jobs=service_limit("gemini", "max_jobs") if dialect.service == "gemini" else _NO_LIMIT,
     )
-    return replace(defaults, **_checked(changes or {}, tuple(defaults.to_json())))
+    return defaults.changed(changes or {})
 
 
 def _tokens(dialect: Dialect, model: str) -> int:

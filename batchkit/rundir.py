@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
@@ -25,7 +25,7 @@ from batchkit.ledger import Attempt, Fact, Ledger
 from batchkit.outcome import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 __all__ = ["AUDIT", "Run", "Shard", "Shards", "open_run", "opened"]
 
@@ -161,11 +161,14 @@ class Run:
 
     def outcomes(self, shard: Shard) -> ShardOutcomes:
         """What became of the rows of one shard, over all attempts so far."""
-        numbers = [0, *(attempt.number for attempt in self.ledger.attempts(shard.name))]
+        attempts = self.ledger.attempts(shard.name)
+        numbers = [0, *(attempt.number for attempt in attempts)]
         paths = {number: self.outcomes_path(shard.name, number) for number in numbers}
         there = {number: path for number, path in paths.items() if path.exists()}
+        again = [each for each in attempts if each.number > 1 and each.number not in there]
+        under_way = [self.rows_path(attempt.asked_name) for attempt in again]
         schema = outcome_schema(self.definition.spec, self.definition.layout)
-        return ShardOutcomes(there, schema, shard.first_row, shard.rows)
+        return ShardOutcomes(there, schema, shard.first_row, shard.rows, under_way)
 
     def tally(self) -> Mapping[str, int]:
         """Rows by status; they add up to the number of rows, and `pending` ones are still open.
@@ -185,11 +188,32 @@ class Run:
         open_rows = {"rejected": shards.rejected, "pending": shards.rows - shards.rejected}
         return {status: open_rows.get(status, 0) for status in STATUSES}
 
+    def asked(self) -> Iterator[tuple[Shard, Attempt]]:
+        """All attempts at shards with requests: by shard in source order, then by number.
+
+        With what each asks: the shard as it was built, or the rows of it that are asked again.
+        """
+        for shard in self.shards.shards:
+            if shard.requests:
+                for attempt in self.ledger.attempts(shard.name):
+                    yield self.asked_by(shard, attempt), attempt
+
+    def asked_by(self, shard: Shard, attempt: Attempt) -> Shard:
+        """What an attempt at a shard asks, and where."""
+        if attempt.number == 1:
+            return shard
+        built = attempt.last("built")
+        content: Mapping[str, Any] = built.content if built else {}
+        try:
+            known = {name: content[name] for name in ("first_row", "requests", "bytes", "sha256")}
+        except KeyError as error:
+            message = f"{self.folder / 'ledger' / attempt.name} does not say what it asks"
+            raise RunDirectoryError(message, self.folder) from error
+        return Shard(name=attempt.asked_name, rows=known["requests"], **known)
+
     def attempts(self) -> list[Attempt]:
-        """The latest attempt at each shard that has requests, in source order."""
-        return [
-            self.ledger.attempts(shard.name)[-1] for shard in self.shards.shards if shard.requests
-        ]
+        """All attempts at shards that have requests, in the order of `asked`."""
+        return [attempt for _, attempt in self.asked()]
 
     def check_account(self, account: str) -> None:
         """Raise AccountChangedError when jobs of this run are under way with another account."""
@@ -199,8 +223,8 @@ class Run:
             is_open = attempt.stage in {"sending", "running", "ended"}
             if intent and is_open and intent.content["account"] != mine:
                 message = (
-                    f"shard {attempt.shard} of {self.folder} is under way with another API key: "
-                    "go on with that key, or the run could not find its own jobs"
+                    f"shard {attempt.asked_name} of {self.folder} is under way with another API "
+                    "key: go on with that key, or the run could not find its own jobs"
                 )
                 raise AccountChangedError(message)
 

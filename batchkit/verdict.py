@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from batchkit.ledger import Attempt
     from batchkit.outcome import Status
 
-__all__ = ["DELETED", "Verdict", "verdict_of"]
+__all__ = ["DELETED", "Verdict", "refusal_of", "verdict_of"]
 
 # The state of a job that the service no longer knows; none of its own.
 DELETED = "deleted"
@@ -30,6 +30,10 @@ class Verdict:
 
 def verdict_of(attempt: Attempt) -> Verdict:
     """What it means for a row that its job ended and no line carries its key."""
+    closed = attempt.last("closed")
+    if closed is not None:
+        said = f"{attempt.asked_name} was refused as a whole: {closed.content['message']}"
+        return Verdict("error", closed.content["reason"], said)
     ended = attempt.last("ended")
     content: Mapping[str, Any] = ended.content if ended else {}
     job, state, error = attempt.job, content.get("state"), content.get("error")
@@ -48,3 +52,9 @@ def verdict_of(attempt: Attempt) -> Verdict:
     how = f"but {lost}" if lost else "without a line for this key"
     ended_as = said.get(str(state), f"{job} ended as {state}, {how}")
     return Verdict("missing", error["reason"] if error else None, ended_as)
+
+
+def refusal_of(attempt: Attempt) -> str | None:
+    """The error message of rows that were refused with all others of their attempt, if any were."""
+    verdict = verdict_of(attempt)
+    return verdict.error_message if verdict.status == "error" else None

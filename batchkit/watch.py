@@ -53,11 +53,11 @@ class Watch:
         to_come = 0
         is_cut = False
         refused: Exception | None = None
-        for shard in self.run.shards.shards:
-            attempt = self.run.ledger.attempts(shard.name)[-1]
+        for shard, seen in self.run.asked():
+            attempt = seen
             if not is_cut:
                 try:
-                    attempt = self._advance(shard, attempt)
+                    attempt = self._advance(shard, seen)
                 except (RateLimitedError, ServiceFailureError) as error:
                     self.tell(Said(f"shard {shard.name}: {error}", is_warning=True))
                     is_cut = isinstance(error, RateLimitedError) or error.status == 0
@@ -100,7 +100,7 @@ class Watch:
         if content.get("state") != DELETED:
             there, why = self._fetched(attempt, content)
         if why and ended and time.time() < ended.at + self.settle_seconds:
-            self.tell(Said(f"shard {attempt.shard}: {why}; looking again", is_warning=True))
+            self.tell(Said(f"shard {attempt.asked_name}: {why}; looking again", is_warning=True))
             return attempt
         found = there or {"file": None, "bytes": None}
         return self.run.ledger.write(attempt, "fetched", **found, lost=why)
@@ -126,7 +126,7 @@ class Watch:
         durable.make_folder(path.parent)
 
         def receiving(received: int, total: int | None) -> None:
-            self.tell(Transferred(attempt.shard, received, total, is_upload=False))
+            self.tell(Transferred(attempt.asked_name, received, total, is_upload=False))
 
         there = fetch_output(
             self.client, attempt.job or "", ended["output"], path, on_progress=receiving

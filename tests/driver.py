@@ -43,6 +43,20 @@ def drive(table: str, target: str, service: tuple[str, str], die_at: int = 0) ->
     bk.collect(run, client=client).to_parquet(folder / "out.parquet")
 
 
+def drive_twice(table: str, target: str, service: tuple[str, str], die_at: int = 0) -> None:
+    """The same, and have rows that failed asked once more."""
+    url, key = service
+    folder = Path(table).parent / "run"
+    client = bk.Gemini(key, base_url=url)
+    built = bk.build(table, SPEC, key="id", into=folder, target=target, limits={"max_rows": 4})
+    run = bk.Run(built.folder, observe=[Killer(die_at)])
+    for _ in range(2):
+        bk.submit(run, client=client, settle_seconds=0.3)
+        bk.wait(run, client=client, poll_seconds=0.05)
+        bk.retry(run, client=client, max_attempts=2, limits={"max_rows": 1})
+    bk.collect(run, client=client).to_parquet(folder / "out.parquet")
+
+
 def build_slowly(folder: str, name: str) -> None:
     """Build the rows in a folder, with a pause after each task so that it can be killed between."""
     table = Path(folder) / "rows.parquet"
@@ -61,7 +75,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.driver"])
 
 # Loaded once by the server that drivers are forked from, not by each driver.
-READY = (bk.build, bk.submit, bk.wait, bk.collect, bk.Gemini, pd)
+READY = (bk.build, bk.submit, bk.wait, bk.retry, bk.collect, bk.Gemini, pd)
 
 
 def hold_and_die(folder: str) -> None:

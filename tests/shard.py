@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,10 @@ class Shard:
             texts = [x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines]
             path.write_bytes(b"".join(text + b"\n" for text in texts))
         (self.folder / "outcomes").mkdir(exist_ok=True)
+        if attempt > 1:  # it asks what the first one asked
+            for kind, ending in (("rows", "parquet"), ("requests", "jsonl")):
+                first = self.folder / kind / f"00000.{ending}"
+                shutil.copy(first, first.with_stem(f"00000-{attempt}"))
         return collect_responses(self.folder, "00000", attempt, SILENT)
 
     def rows(self, attempt: int = 1) -> list[dict[str, Any]]:

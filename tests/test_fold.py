@@ -107,6 +107,94 @@ def test_a_shard_of_no_rows_has_none() -> None:
     assert sum(outcomes.statuses().values()) == 0
 
 
+def test_an_answer_cut_short_gives_way_to_a_whole_one_only(tmp_path: Path) -> None:
+    outcomes = folded(
+        tmp_path,
+        {0: "truncated", 1: "truncated", 2: "error", 3: "truncated"},
+        {0: "missing", 1: "ok", 2: "truncated", 3: "truncated"},
+        {2: "blocked"},
+    )
+    assert shown(outcomes) == [
+        ("truncated", "0:0"),
+        ("ok", "1:1"),
+        ("truncated", "1:2"),
+        ("truncated", "1:3"),
+    ]
+
+
+def test_a_row_that_is_asked_again_is_pending_unless_it_is_ok(tmp_path: Path) -> None:
+    attempts = {1: written(tmp_path / "1.parquet", {10: "ok", 11: "error", 12: "truncated"})}
+    again = written(tmp_path / "asked.parquet", dict.fromkeys((10, 11, 12), "ok"))
+    outcomes = ShardOutcomes(attempts, SCHEMA, 10, 4, [again])
+    assert [status for status, _ in shown(outcomes)] == ["ok", "pending", "pending", "pending"]
+    assert outcomes.statuses() == {"ok": 1, "pending": 3}
+    assert outcomes.attempts(0, 4).tolist() == [1, -1, -1, -1]
+
+
+FULL_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("output_tokens", pa.int64()),
+    ]
+)
+Outcome = tuple[int, str, str | None, str | None, int | None]
+
+
+def full(folder: Path, *attempts: list[Outcome], first_row: int = 0) -> ShardOutcomes:
+    """The outcomes of attempts 0, 1, …, with why and how many tokens."""
+    paths: dict[int, Path] = {}
+    for number, outcomes in enumerate(attempts):
+        columns = list(zip(*outcomes, strict=True)) or [()] * len(FULL_SCHEMA)
+        arrays = [pa.array(c, t) for c, t in zip(columns, FULL_SCHEMA.types, strict=True)]
+        paths[number] = folder / f"{number}.parquet"
+        pq.write_table(pa.table(arrays, schema=FULL_SCHEMA), paths[number])
+    return ShardOutcomes(paths, FULL_SCHEMA, first_row, 5)
+
+
+def test_failures_are_rows_in_order_with_what_was_last_said_of_them(tmp_path: Path) -> None:
+    outcomes = full(
+        tmp_path,
+        [(101, "rejected", "REJECTED", "no text", None)],
+        [
+            (100, "error", "INTERNAL", "first", None),
+            (102, "ok", None, None, 3),
+            (103, "missing", None, "gone", None),
+        ],
+        [(100, "error", "UNAVAILABLE", "second", None)],
+        first_row=100,
+    )
+    assert [tuple(row.values()) for row in outcomes.failures().to_pylist()] == [
+        (100, 2, "error", "UNAVAILABLE", "second"),
+        (101, 0, "rejected", "REJECTED", "no text"),
+        (103, 1, "missing", None, "gone"),
+    ]
+    assert full(tmp_path, [], []).failures().num_rows == 0
+
+
+def test_times_and_costs_of_asking_leave_out_who_was_refused_with_all_others(
+    tmp_path: Path,
+) -> None:
+    outcomes = full(
+        tmp_path,
+        [(4, "rejected", "REJECTED", "no text", None)],
+        [(row, "error", "INVALID_ARGUMENT", "the whole", None) for row in range(4)],
+        [(0, "ok", None, None, 5), (1, "error", "INTERNAL", "x", None)],
+        [(2, "truncated", None, None, 7), (3, "error", "INVALID_ARGUMENT", "the whole", None)],
+        [(1, "ok", None, None, 11)],
+    )
+    refusals = {1: "the whole", 3: "the whole"}
+    assert outcomes.times_asked(refusals).tolist() == [1, 2, 1, 0, 0]
+    assert outcomes.spent(refusals) == [
+        {"requests": 3, "ok": 1, "output_tokens": 12},
+        {"requests": 1, "ok": 1, "output_tokens": 11},
+    ]
+    assert outcomes.times_asked({}).tolist() == [2, 3, 2, 2, 0]
+    assert full(tmp_path, []).spent({}) == []
+
+
 ATTEMPTS = st.lists(
     st.dictionaries(st.integers(0, 19), st.sampled_from(["ok", "error", "missing", "blocked"])),
     max_size=4,

@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 import batchkit as bk
-from batchkit.emulator import Limits, serve
+from batchkit.emulator import AnswerError, Limits, echo, serve
 from batchkit.errors import CredentialsError, RunChangedError
 from batchkit.events import Built, Collected, Event, Polled, Said, Sent
 from tests.conftest import Service, quick_client
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
@@ -151,3 +153,50 @@ def test_without_into_a_new_folder_is_named_after_the_table(
     results = bk.run("shop reviews.parquet", SPEC, key="id", client=service.client)
     assert results.run.folder.parent.name == "runs"
     assert results.run.folder.name.startswith("shop-reviews-")
+
+
+def failing(times: int) -> Callable[[Any, str, dict[str, Any]], dict[str, Any]]:
+    """A model that fails so often before it answers, each prompt for itself; "z" it never does."""
+    asked: Counter[str] = Counter()
+
+    def answer(kind: Any, model: str, request: dict[str, Any]) -> dict[str, Any]:
+        text = request["contents"][0]["parts"][0]["text"]
+        asked[text] += 1
+        if asked[text] <= times or text == "Say z":
+            raise AnswerError(14, "try again")
+        return echo(kind, model, request)
+
+    return answer
+
+
+def test_rows_that_fail_are_asked_again_as_often_as_was_said(tmp_path: Path) -> None:
+    with serve(answerer=failing(1)) as emulator:
+        client = quick_client(emulator)
+
+        def go(retries: int) -> bk.Results:
+            into = tmp_path / "run"
+            return bk.run(
+                FRAME,
+                SPEC,
+                key="id",
+                into=into,
+                client=client,
+                poll_seconds=0.01,
+                retries=retries,
+            )
+
+        assert go(0).tally()["error"] == 3
+        for _ in range(2):  # repeated, it asks nothing more
+            assert go(1).to_pandas()["status"].tolist() == ["ok", "ok", "error"]
+            assert emulator.stats()["requests"] == {"a": 2, "b": 2, "c": 2}
+        assert go(3).tally()["error"] == 1
+        assert emulator.stats()["requests"] == {"a": 2, "b": 2, "c": 4}
+
+
+def test_a_run_goes_on_with_rows_that_were_built_to_be_asked_again(tmp_path: Path) -> None:
+    with serve(answerer=failing(1)) as emulator:
+        client = quick_client(emulator)
+        results = bk.run(FRAME, SPEC, key="id", into=tmp_path / "run", client=client)
+        assert bk.retry(results.run).rows == 3
+        results = bk.run(FRAME, SPEC, key="id", into=tmp_path / "run", client=client)
+        assert results.tally()["ok"] == 2

@@ -9,16 +9,18 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 import batchkit as bk
-from batchkit.emulator import Emulator, serve
+from batchkit.emulator import AnswerError, Emulator, echo, serve
 from tests.disaster import FULL, HELD, drive_or_be_told, drive_with_small_files, exit_code
-from tests.driver import FORKS, drive
+from tests.driver import FORKS, drive, drive_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +114,99 @@ def test_killed_before_the_reply_to_any_effect(
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
         finish(emulator, table, target)
+
+
+# Rows that fail, by how often they do: asked twice at most, the last one never gets its answer.
+FAILING = {"k1": 1, "k2": 1, "k9": 99}
+ALL_FACTS = {name: facts + (facts // SHARDS + 1) * 3 for name, facts in FACTS.items()}
+
+
+@dataclass
+class Failing:
+    """A model that fails such rows."""
+
+    asked: Counter[str] = field(default_factory=Counter[str])
+
+    def __call__(self, kind: Any, model: str, request: dict[str, Any]) -> dict[str, Any]:
+        key = request["contents"][0]["parts"][0]["text"].rpartition(" ")[2]
+        self.asked[key] += 1
+        if self.asked[key] <= FAILING.get(key, 0):
+            raise AnswerError(14, "try again")
+        return echo(kind, model, request)
+
+
+@pytest.fixture
+def failing_table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    keys = [f"k{i}" for i in range(ROWS)]
+    pd.DataFrame({"id": keys, "text": keys}).to_parquet(path)
+    return path
+
+
+def start_twice(emulator: Emulator, table: Path, target: str, die_at: int = 0) -> BaseProcess:
+    service = (emulator.url, emulator.api_key)
+    process = FORKS.Process(target=drive_twice, args=(str(table), target, service, die_at))
+    process.start()
+    return process
+
+
+def finish_twice(emulator: Emulator, table: Path, target: str) -> None:
+    process = start_twice(emulator, table, target)
+    process.join(60)
+    assert process.exitcode == 0
+    run = bk.open_run(table.parent / "run")
+    result = pq.read_table(table.parent / "run" / "out.parquet")
+    assert result.column("id").to_pylist() == [f"k{i}" for i in range(ROWS)]
+    assert result.column("status").to_pylist() == ["ok"] * (ROWS - 1) + ["error"]
+    stats = emulator.stats()
+    assert stats["requests"] == {f"k{i}": 2 if f"k{i}" in FAILING else 1 for i in range(ROWS)}
+    assert sum(stats["jobs"].values()) == SHARDS + len(FAILING)
+    if target == "file":
+        assert stats["files"] == 2 * (SHARDS + len(FAILING))
+    asked = sorted(path.name for path in (run.folder / "requests").iterdir())
+    again = ["00000-2.jsonl", "00000-3.jsonl", "00002-2.jsonl"]
+    assert asked == sorted(["00000.jsonl", "00001.jsonl", "00002.jsonl", *again])
+
+
+@pytest.mark.parametrize(
+    "target, die_at",
+    [(target, n) for target in FACTS for n in range(FACTS[target] + 1, ALL_FACTS[target] + 1)],
+)
+def test_killed_after_any_fact_of_a_retry(failing_table: Path, target: str, die_at: int) -> None:
+    with serve(answerer=Failing()) as emulator:
+        process = start_twice(emulator, failing_table, target, die_at)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        finish_twice(emulator, failing_table, target)
+
+
+@pytest.mark.parametrize(
+    "target, effect, nth",
+    [
+        (target, effect, nth)
+        for target, effects in EFFECTS.items()
+        for effect in effects
+        for nth in range(SHARDS + 1, SHARDS + len(FAILING) + 1)
+    ],
+)
+def test_killed_before_the_reply_to_any_effect_of_a_retry(
+    failing_table: Path, target: str, effect: str, nth: int
+) -> None:
+    victims: list[int] = []
+    seen: list[str] = []
+
+    def kill_at(kind: str, _: str) -> None:
+        if victims and kind == effect:
+            seen.append(kind)
+            if len(seen) == nth:
+                os.kill(victims.pop(), signal.SIGKILL)
+
+    with serve(on_effect=kill_at, answerer=Failing()) as emulator:
+        process = start_twice(emulator, failing_table, target)
+        victims.append(process.pid)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        finish_twice(emulator, failing_table, target)
 
 
 @pytest.mark.parametrize("target", ["inline", "file"])

@@ -92,6 +92,47 @@ def test_attempts_are_those_with_a_folder_and_there_is_always_a_first(ledger: Le
     assert [attempt.number for attempt in ledger.attempts("00000")] == [1, 2]
 
 
+def test_a_folder_that_a_killed_driver_left_empty_is_no_attempt(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.write(ledger.attempt("00000", 1), "intent")
+    (tmp_path / "00000-2").mkdir()
+    (attempt,) = ledger.attempts("00000")
+    assert attempt.number == 1
+    ledger.write(ledger.attempt("00000", 2), "built")
+    assert [attempt.stage for attempt in ledger.attempts("00000")] == ["sending", "unsent"]
+
+
+def test_the_first_attempt_asks_what_was_built_and_each_other_one_has_files_of_its_own(
+    ledger: Ledger,
+) -> None:
+    assert ledger.attempt("00003", 1).asked_name == "00003"
+    assert ledger.attempt("00003", 2).asked_name == "00003-2"
+
+
+@pytest.mark.parametrize(
+    "status, reason, is_refused",
+    [
+        (400, "INVALID_ARGUMENT", True),
+        (400, "FAILED_PRECONDITION", False),
+        (400, "API_KEY_INVALID", False),
+        (429, "RESOURCE_EXHAUSTED", False),
+    ],
+)
+def test_an_attempt_is_refused_by_its_requests_not_by_account_or_quota(
+    ledger: Ledger, status: int, reason: str, *, is_refused: bool
+) -> None:
+    attempt = ledger.write(ledger.attempt("00000", 1), "intent", target="inline")
+    assert not attempt.is_refused
+    said = {"status": status, "reason": reason, "message": "no"}
+    attempt = ledger.write(attempt, "refused", **said)
+    assert attempt.is_refused == is_refused
+    if is_refused:
+        closed = ledger.close(attempt)
+        assert (closed.stage, closed.job) == ("fetched", None)
+        assert not closed.is_refused
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"at":1}', '{"kind":"guess","at":1}', '{"kind":"created","at":1}']
 )

@@ -94,10 +94,12 @@ def test_each_limit_can_be_overridden() -> None:
         "max_tokens": 8,
         "max_inline_bytes": 9,
         "bytes_per_token": 2,
+        "max_jobs": 10,
+        "max_enqueued_tokens": 11,
     }
     limits = default_limits(dialect_for("gemini", "generate"), "m", changes)
-    assert limits == Limits(5_000_000, 7, 8, 9, 2.0)
-    assert [type(value) for value in limits.to_json().values()] == [int, int, int, int, float]
+    assert limits == Limits(5_000_000, 7, 8, 9, 2.0, 10, 11)
+    assert [type(value) for value in limits.to_json().values()] == [*[int] * 4, float, int, int]
     assert json.loads(json.dumps(limits.to_json())) == limits.to_json()
 
 

@@ -338,3 +338,15 @@ def test_killed_before_the_reply_to_a_job_that_writes_a_table(
     assert (len(made), len(set(made))) == (3, 3)
     assert place.jobs() == 1
     assert set(place.vertex.paid().values()) == {1}
+
+
+def test_rows_that_stay_there_are_not_asked_again_and_that_is_said_before_they_are_asked(
+    place: Place, tmp_path: Path
+) -> None:
+    run = place.build(place.put(ROWS), tmp_path / "run")
+    with pytest.raises(CapabilityError, match="has its rows in BigQuery"):
+        bk.retry(run, client=place.client)
+    with pytest.raises(CapabilityError, match="retries=1"):
+        place.run(place.put(ROWS), tmp_path / "other", retries=1)
+    assert not (tmp_path / "other").exists()
+    assert place.jobs() == 0

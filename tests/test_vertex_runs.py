@@ -163,3 +163,25 @@ def test_a_bucket_that_is_not_there_is_refused_before_anything_is_sent(
     with pytest.raises(bk.errors.NotFoundError, match="there is no bucket gs://no-such-bucket"):
         bk.submit(run, client=vertex.client)
     assert list(vertex.client.batches.list_all()) == []
+
+
+@pytest.mark.parametrize("way", ["labels", "echoes", "rows"])
+@pytest.mark.usefixtures("both")
+def test_rows_of_a_job_that_is_gone_are_asked_again_the_same_way(
+    tmp_path: Path, vertex: VertexService, bigquery: Warehouse, way: str
+) -> None:
+    frame = FRAME.drop(index=5)  # BigQuery holds no NUL in JSON
+    is_table = way == "rows"
+    target = f"bq://{bigquery.new_dataset('us-central1')}" if is_table else vertex.uri("p")
+    run = bk.build(
+        frame, SPEC, key="id", into=tmp_path / "run", target=target, labels=way != "echoes"
+    )
+    bk.submit(run, client=vertex.client)
+    vertex.client.batches.delete(run.attempts()[0].job or "")
+    again = bk.retry(run, limits={"max_rows": 4}, client=vertex.client)
+    assert (again.asked, again.shards) == ({"missing": 7}, 2)
+    bk.submit(run, client=vertex.client)
+    bk.wait(run, client=vertex.client, poll_seconds=0.05)
+    results = bk.collect(run, client=vertex.client).to_pandas()
+    assert results["response"].tolist() == ECHOES[:5] + ECHOES[6:]
+    assert [attempt.last("intent").content["target"] for attempt in run.attempts()] == [target] * 3

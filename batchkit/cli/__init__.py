@@ -10,6 +10,7 @@ import click
 from batchkit.cli.emulate import emulate
 from batchkit.cli.outcome import ExitCode, ended
 from batchkit.cli.request_files import check, convert
+from batchkit.cli.retry import retry
 from batchkit.cli.runs import build, collect, run, status, submit, wait
 from batchkit.cli.salvage import salvage
 from batchkit.cli.service import files, jobs
@@ -65,6 +66,7 @@ for _command in (
     submit,
     wait,
     collect,
+    retry,
     status,
     cancel,
     clean,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import batchkit as bk
 from batchkit.cli.options import SECONDS
 from batchkit.cli.outcome import examples
 from batchkit.cli.places import Place
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from batchkit.emulator import Emulator
     from batchkit.emulator.bigquery import BigQuery
 
-__all__ = ["emulate", "emulated"]
+__all__ = ["emulate", "emulated", "emulated_client"]
 
 
 @click.command(
@@ -138,3 +139,14 @@ def emulated(
         raise click.ClickException(message) from error
     with serving:
         yield serving
+
+
+@contextlib.contextmanager
+def emulated_client(into: str | None, *, is_emulated: bool) -> Generator[bk.Gemini | None]:
+    """A client of an emulator beside the run that lives for the block, or None without one."""
+    if not is_emulated:
+        yield None
+        return
+    run = Path(into).expanduser() if into else Path("runs/new")
+    with emulated(run.parent / ".emulator", seconds=(0.5, 2.0)) as serving:
+        yield bk.Gemini(serving.api_key, base_url=serving.url)

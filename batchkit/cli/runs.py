@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import batchkit as bk
-from batchkit.cli.emulate import emulated
+from batchkit.cli.emulate import emulated_client
 from batchkit.cli.options import (
     SECONDS,
     build_options,
@@ -24,6 +23,7 @@ from batchkit.cli.options import (
 from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
 from batchkit.cli.places import Place, table_argument
+from batchkit.cli.retry import retries_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -62,6 +62,7 @@ batchkit run requests.jsonl --model gemini-3.8-flash
 @click.option("--emulator", is_flag=True, help="Use an emulator on this machine, not Google.")
 @settle_option
 @poll_option
+@retries_option
 @json_option
 def run(
     *,
@@ -83,7 +84,10 @@ def run(
     check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
     settle_seconds = options.pop("settle_seconds")
-    with _going_on(is_emulated=emulator), _client(options["into"], is_emulated=emulator) as client:
+    with (
+        _going_on(is_emulated=emulator),
+        emulated_client(options["into"], is_emulated=emulator) as client,
+    ):
         results = bk.run(
             table,
             spec,
@@ -163,8 +167,7 @@ def submit(*, run: str, target: str | None, settle_seconds: float, as_json: bool
     """
     with _going_on():
         done = bk.submit(run, target=target, settle_seconds=settle_seconds)
-    held = done.held.message if done.held else None
-    tell({"run": run, "jobs": done.sent, "shards": done.total, "held": held}, as_json=as_json)
+    tell({"run": run, "jobs": done.sent, "shards": done.total, "held": done.held}, as_json=as_json)
     finish(ExitCode.DONE if done.is_complete else ExitCode.NOT_DONE)
 
 
@@ -275,14 +278,3 @@ def _going_on(*, is_emulated: bool = False) -> Generator[None]:
         what = "stopped, and the emulator with it" if is_emulated else "stopped"
         click.echo(f"{what}; the same command goes on from here", err=True)
         raise
-
-
-@contextlib.contextmanager
-def _client(into: str | None, *, is_emulated: bool) -> Generator[bk.Gemini | None]:
-    """None for the environment's account, or a client of an emulator that lives for the command."""
-    if not is_emulated:
-        yield None
-        return
-    run = Path(into).expanduser() if into else Path("runs/new")
-    with emulated(run.parent / ".emulator", seconds=(0.5, 2.0)) as serving:
-        yield bk.Gemini(serving.api_key, base_url=serving.url)

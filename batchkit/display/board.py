@@ -192,7 +192,8 @@ class Board:
         said = ended
         since = done - sum(job.done_at_first for job in jobs)
         if since:
-            left = (self.last_looked - self.began_waiting) * (total - done) / since
+            expected = total * known / len(jobs)  # shards without a job are as large as others
+            left = (self.last_looked - self.began_waiting) * (expected - done) / since
             said += f", about {_clock(max(0.0, left - (now - self.last_looked)))} left"
         texts = (f"{requests}, {said}, {_clock(elapsed)} so far", f"{requests}, {said}", said)
         return _Line("wait", done, total, next((t for t in texts if len(t) <= room), said))

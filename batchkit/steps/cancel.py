@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchkit.dispatch import is_held
 from batchkit.display.live import shown
 from batchkit.errors import InvalidRequestError, NotFoundError
 from batchkit.events import Said
@@ -28,7 +29,7 @@ __all__ = ["Cancelled", "cancel"]
 class Cancelled:
     """The jobs that were asked to stop (or, in a dry run, would be), as they were before.
 
-    `unsent` is how many shards have no job: they stay pending, and the next submit sends them.
+    `unsent` is how many shards have no job: they stay pending, and only another submit sends them.
     """
 
     jobs: tuple[BatchJob, ...]
@@ -47,7 +48,8 @@ def cancel(
 
     Only jobs that the ledger names are, and those that a create of this run made without an
     answer. Afterwards `wait` and `collect` work as ever: what a job produced before it
-    stopped counts (and is paid for), the rest of its rows are `missing`.
+    stopped counts (and is paid for), the rest of its rows are `missing`. Shards that were held
+    back are not submitted by `wait` any more.
     """
     run = opened(run)
     with shown(progress) as tell, run.hold():
@@ -55,24 +57,16 @@ def cancel(
         run.check_account(used.account)
         jobs = list(_under_way(run, used, dry_run=dry_run))
         if not dry_run:
+            _withdraw(run)  # first, lest they take the room that is made
             jobs = [job for job in jobs if _asked_to_stop(used, job)]
-        unsent = sum(attempt.stage in {"unsent", "sending"} for attempt in _attempts(run))
+        unsent = sum(attempt.stage in {"unsent", "sending"} for attempt in run.attempts())
         tell(Said(_in_words(len(jobs), unsent, dry_run=dry_run)))
     return Cancelled(tuple(jobs), unsent, dry_run)
 
 
-def _attempts(run: Run) -> list[Attempt]:
-    return [
-        attempt
-        for shard in run.shards.shards
-        if shard.requests
-        for attempt in run.ledger.attempts(shard.name)
-    ]
-
-
 def _under_way(run: Run, client: Client, *, dry_run: bool) -> Iterator[BatchJob]:
     """The jobs that have not ended, those included that no fact names yet."""
-    for attempt in _attempts(run):
+    for attempt in run.attempts():
         if attempt.stage == "running":
             job = _known(client, attempt.job or "")
             jobs = [job] if job is not None else []
@@ -100,6 +94,13 @@ def _left_behind(run: Run, attempt: Attempt, client: Client, *, dry_run: bool) -
         state = {"state": str(job.state), "raw_state": job.raw_state}
         run.ledger.write(attempt, "adopted", job=job.name, **state)
     return jobs
+
+
+def _withdraw(run: Run) -> None:
+    """Let no shard that was held back be submitted as jobs end."""
+    for attempt in run.attempts():
+        if attempt.stage == "unsent" and is_held(attempt):
+            run.ledger.write(attempt, "withdrawn")
 
 
 def _asked_to_stop(client: Client, job: BatchJob) -> bool:

@@ -6,6 +6,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Literal
 
+from batchkit.courier import Courier
+from batchkit.dispatch import Dispatch, held, way_of
 from batchkit.display.live import shown
 from batchkit.errors import RunHeldError, WaitTimeoutError
 from batchkit.events import Said
@@ -27,18 +29,20 @@ _FIRST_POLL_SECONDS = 0.5
 _GROWTH = 1.5
 
 
-def wait(
+def wait(  # noqa: PLR0913  # the options of a verb
     run: Run | str | Path,
     *,
     client: Client | None = None,
     poll_seconds: float = 30.0,
     timeout: float | None = None,
     until: Literal["all", "any"] = "all",
+    settle_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Run:
     """Return when every job of the run has ended, well or not, with its output on disk.
 
-    With `until="any"`, when one more has ended, or none is under way.
+    With `until="any"`, when one more has ended, or none is under way. Shards that were held back
+    when the run was submitted are submitted as jobs end; what was never submitted is not.
 
     Polls at once, then less and less often up to every `poll_seconds`. A network that fails
     between two polls is waited out, and so is another driver that holds the run meanwhile.
@@ -50,11 +54,11 @@ def wait(
     pause = min(_FIRST_POLL_SECONDS, poll_seconds)
     with shown(progress) as tell, _detaching(run, tell):
         used = client_for(run.definition.dialect.service, client)
-        watch = Watch(run, used, tell)
-        run.check_account(watch.client.account)
-        running = _advance(watch)
-        enough = 0 if until == "all" else max(0, running - 1)
-        while running > enough:
+        rounds = _Rounds(run, used, tell, settle_seconds)
+        run.check_account(used.account)
+        to_come = rounds.advance()
+        enough = 0 if until == "all" else max(0, to_come - 1)
+        while to_come > enough:
             if deadline is not None and time.monotonic() + pause > deadline:
                 message = (
                     f"jobs of {run.folder} still run after {timeout:g} s; they go on, and were "
@@ -64,16 +68,28 @@ def wait(
             time.sleep(pause)
             pause = min(pause * _GROWTH, poll_seconds)
             try:
-                running = _advance(watch)
+                to_come = rounds.advance()
             except RunHeldError as error:
                 tell(Said(f"{error.holder} holds the run; looking again later"))
     return run
 
 
-def _advance(watch: Watch) -> int:
-    """One look at all jobs; the run is free for other drivers between two of them."""
-    with watch.run.hold():
-        return watch.advance()
+class _Rounds:
+    """Looks at all jobs again and again; the run is free for other drivers between two looks."""
+
+    def __init__(self, run: Run, client: Client, tell: Progress, settle_seconds: float) -> None:
+        self._run = run
+        self._watch = Watch(run, client, tell)
+        self._dispatch = Dispatch(Courier(run, client, tell, settle_seconds), way_of(run))
+
+    def advance(self) -> int:
+        """Look once, and submit what was held back and fits now; how many are still to come."""
+        with self._run.hold():
+            to_come = self._watch.advance()
+            waiting = held(self._run)
+            if waiting:
+                self._dispatch.send()
+            return to_come + waiting
 
 
 @contextlib.contextmanager

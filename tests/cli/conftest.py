@@ -49,7 +49,7 @@ class Said:
     def error(self) -> str:
         """What went wrong, in one message, and no traceback."""
         assert "Traceback" not in self.err
-        return self.err.rpartition("Error: ")[2]
+        return re.split(r"^Error: ", self.err, flags=re.MULTILINE)[-1]
 
 
 Command = Callable[..., Said]

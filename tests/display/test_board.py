@@ -113,6 +113,15 @@ def test_the_time_left_counts_what_was_done_since_waiting_began() -> None:
     assert "about 0:03:30 left, 0:01:30 so far" in text(board)[-1]
 
 
+def test_the_time_left_counts_shards_that_have_no_job_yet() -> None:
+    board = Board()
+    board.update(Sent(1, 4))
+    board.update(Polled("00000", 100, job(JobState.RUNNING, 0)))
+    board.began_waiting = time.monotonic() - 60
+    board.update(Polled("00000", 100, job(JobState.RUNNING, 50)))
+    assert "0/4 jobs ended, about 0:07:00 left" in text(board)[-1]
+
+
 @pytest.mark.parametrize(
     "event, said",
     [

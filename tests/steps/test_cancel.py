@@ -103,13 +103,19 @@ def test_a_second_cancel_finds_nothing(tmp_path: Path, slow: Emulator) -> None:
     assert bk.cancel(run, dry_run=False, client=client).jobs == ()
 
 
-def test_shards_without_a_job_stay_as_they_are(tmp_path: Path) -> None:
+def test_shards_without_a_job_stay_as_they_are_until_another_submit(tmp_path: Path) -> None:
     with serve(limits=Limits(concurrent_jobs=1), job_seconds=60) as emulator:
         client = quick_client(emulator)
         run = sent(tmp_path / "run", client)
         stopped = bk.cancel(run, dry_run=False, client=client)
         assert (len(stopped.jobs), stopped.unsent) == (1, 2)
         assert [attempt.stage for attempt in run.attempts()] == ["running", "unsent", "unsent"]
+        bk.wait(run, client=client, poll_seconds=0.01)
+        tally = bk.collect(run, client=client).tally()
+        assert (tally["missing"], tally["pending"]) == (2, 4)
+        assert states(client) == ["cancelled"]
+        bk.submit(run, client=client)
+        assert len(states(client)) == 2
 
 
 def test_a_job_whose_create_was_not_answered_is_found_by_its_name(

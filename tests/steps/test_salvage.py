@@ -9,7 +9,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
-from batchkit.emulator import Clock, serve
+from batchkit.emulator import AnswerError, Clock, echo, serve
 from batchkit.errors import (
     CapabilityError,
     JobNotFinishedError,
@@ -314,6 +314,42 @@ def test_an_earlier_salvage_keeps_its_answers(tmp_path: Path, service: Service) 
     run = salvaged([first, *rest], tmp_path / "again", None, "file", progress=told.append)
     assert bk.collect(run).tally()["ok"] == 4
     assert any(isinstance(e, Said) and "from an earlier salvage" in e.text for e in told)
+
+
+def test_a_retry_asks_what_is_missing(tmp_path: Path, service: Service) -> None:
+    lost(tmp_path / "run", service.client, "file")
+    first, *rest = downloaded(service.client, tmp_path / "files")
+    run = salvaged(rest, tmp_path / "again", None, "file")
+    assert bk.retry(run, client=service.client).rows == 2
+    bk.submit(run, client=service.client)
+    assert finished(run, service.client).tally()["ok"] == 6
+    paid = service.paid()
+    assert {key for key, times in paid.items() if times == 2} == set(keys(first))
+
+
+def test_a_lost_run_that_had_asked_again_has_the_answers_of_both_times(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def moody(model: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The first request of all fails once."""
+        asked.append(str(request))
+        if len(asked) == 1:
+            raise AnswerError(13, "internal error")
+        return echo(model, method, request)
+
+    with serve(answerer=moody) as emulator:
+        client = quick_client(emulator)
+        run = sent(tmp_path / "run", client, "file")
+        assert finished(run, client).tally()["error"] == 1
+        assert bk.retry(run, client=client).rows == 1
+        bk.submit(run, client=client)
+        assert finished(run, client).tally()["ok"] == 6
+        shutil.rmtree(run.folder)
+        again = salvaged(f"batchkit-{run.definition.id}", tmp_path / "again", client, "file")
+        assert responses(bk.collect(again)) == ECHOES
+    assert len(asked) == 7
+    (outdone,) = (again.folder / "quarantine.jsonl").read_bytes().split(b"\n")[:-1]
+    assert jsonl.loads(outdone)["reason"] == "another answer to its row was taken"
 
 
 def objects(client: bk.Vertex, bucket: str) -> list[str]:

@@ -126,8 +126,7 @@ def test_shards_the_service_does_not_take_yet_are_held_and_said_so(tmp_path: Pat
         client = quick_client(emulator)
         first = bk.submit(run, client=client)
         assert (first.sent, first.total, first.is_complete) == (2, 3, False)
-        assert first.held is not None
-        assert first.held.status == 429
+        assert "concurrent" in str(first.held)
         assert stages(run) == ["running", "running", "unsent"]
         emulator.clock.advance(61)
         assert bk.submit(run, client=client).is_complete
