@@ -41,7 +41,6 @@ __all__ = [
     "check_pushdown",
     "planned",
     "results_table",
-    "rows_job",
     "statements_of",
 ]
 
@@ -106,7 +105,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     resident, rows = statements.resident, statements.rows
     tell(Said(f"BigQuery writes the requests into {rows}"))
     _keep(run, "rows", statements.numbered())
-    count = warehouse.fill(statements.numbered(), rows, rows_job(rows))
+    count = warehouse.fill(statements.numbered(), rows, statements.rows_job)
     resident.check_unchanged(definition.table, warehouse)
     if definition.on_bad_key == "raise":
         _check_keys(statements, count, warehouse)
@@ -233,11 +232,6 @@ def _asked(run: Run) -> int:
 def results_table(definition: Definition) -> TableName:
     """Where the result goes when no other table is named."""
     return statements_of(definition).rows.beside(f"batchkit_{definition.id}_results")
-
-
-def rows_job(rows: TableName) -> str:
-    """The id under which the numbered rows are written, once."""
-    return f"batchkit-{rows.table}"
 
 
 class PushedRows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchkit.errors import RowsError
-from batchkit.pushed import results_table, rows_job, statements_of
+from batchkit.pushed import results_table, statements_of
 
 if TYPE_CHECKING:
     from batchkit.rundir import Run
@@ -18,7 +18,7 @@ def check_rows(run: Run, warehouse: Warehouse) -> None:
     """Raise RowsError when the numbered rows were made by other SQL than that of this run."""
     statements = statements_of(run.definition)
     rows = statements.rows
-    if warehouse.filled_by(rows, rows_job(rows)) != statements.numbered():
+    if warehouse.filled_by(rows, statements.rows_job) != statements.numbered():
         message = (
             f"{rows} was filled by other SQL than this table, key and spec give: give what was "
             "asked"
