@@ -25,6 +25,7 @@ __all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 FactKind: TypeAlias = Literal[
     "built",
     "held",
+    "withdrawn",
     "intent",
     "uploaded",
     "created",
@@ -39,6 +40,7 @@ _STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "built": "unsent",
         "held": "unsent",
+        "withdrawn": "unsent",
         "intent": "sending",
         "uploaded": "sending",
         "refused": "unsent",

@@ -137,6 +137,11 @@ class Run:
         durable.write_whole(self.folder / _SHARDS, jsonl.dumps_readable(content))
         self._shards = shards
 
+    def forget_build(self) -> None:
+        """Let the next build into this directory be of something else; nothing was sent of it."""
+        (self.folder / _SHARDS).unlink(missing_ok=True)
+        self._shards = None
+
     def rows_path(self, shard: str) -> Path:
         """The rows of a shard."""
         return self.folder / "rows" / f"{shard}.parquet"
