@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from batchkit import durable, jsonl
 from batchkit.damage import damaged, reading
 from batchkit.errors import RunHeldError
-from batchkit.shape import Shape, check_shape, is_count, is_number, is_text, optional
+from batchkit.shape import Shape, check_shape, is_count, is_number, is_text, listed, optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +64,8 @@ _CONTENT: dict[str, Shape] = {
     },
     **{name: optional(is_count) for name in ("bytes", "failed", "requests", "status", "succeeded")},
     **{name: optional(is_count) for name in ("first_row", "max_output_tokens")},
+    "twins": optional(listed(is_text)),
+    "why": optional(is_text),
     "error": optional({"reason": is_text, "message": is_text}),
     "expires": optional(is_number),
 }
