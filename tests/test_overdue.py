@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
 ROWS = 10
 TABLE = [{"id": f"k{i}", "text": f"text {i}"} for i in range(ROWS)]
+GS = "gs://emulator-bucket/here"
 RESPLIT: dict[str, Any] = {"deadline": 0.3, "on_deadline": "cancel_and_resplit"}
 
 
 def built(folder: Path, **options: Any) -> bk.Run:
     return bk.build(TABLE, SPEC, key="id", into=folder, **{"target": "file", **options})
+
+
+def client_of(emulator: Emulator, target: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of the service that a target belongs to."""
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    return quick_vertex() if target == GS else quick_client(emulator)
 
 
 def requests(run: bk.Run) -> list[int]:
@@ -41,19 +49,23 @@ def said(told: list[Event], part: str) -> list[str]:
     return [event.text for event in told if isinstance(event, Said) and part in event.text]
 
 
-@pytest.mark.parametrize("target", ["file", "inline"])
+@pytest.mark.parametrize("target", ["file", "inline", GS])
 def test_a_job_that_is_stuck_is_cancelled_at_its_deadline_and_its_rows_asked_in_smaller_jobs(
-    tmp_path: Path, target: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     told: list[Event] = []
-    with serve(faults=[JobFault("stick", times=1)]) as emulator:
-        client = quick_client(emulator)
+    with serve(faults=[JobFault("stick", times=1)], buckets=["emulator-bucket"]) as emulator:
+        client = client_of(emulator, target, monkeypatch)
         run = built(tmp_path / "run", target=target)
         bk.submit(run, client=client)
         bk.wait(run, client=client, poll_seconds=0.05, progress=told.append, **RESPLIT)
         results = bk.collect(run, client=client)
-        assert emulator.stats()["requests"] == {f"k{i}": 1 for i in range(ROWS)}
-        assert emulator.stats()["jobs"] == {"BATCH_STATE_CANCELLED": 1, "BATCH_STATE_SUCCEEDED": 2}
+        assert [*emulator.stats()["requests"].values()] == [1] * ROWS
+        jobs = emulator.stats()["jobs"]
+    assert {state.partition("STATE_")[2]: n for state, n in jobs.items()} == {
+        "CANCELLED": 1,
+        "SUCCEEDED": 2,
+    }
     assert results.tally()["ok"] == ROWS
     assert requests(run) == [ROWS, 5, 5]
     assert facts(run)[-3:] == ["overdue", "ended", "fetched"]
@@ -71,15 +83,13 @@ def test_a_whole_run_ends_with_every_row_answered_though_a_job_is_stuck(tmp_path
 
 
 @pytest.mark.parametrize("answered", [0.0, 0.4, 0.9])
-@pytest.mark.parametrize("target", ["file", "gs://emulator-bucket/here"])
+@pytest.mark.parametrize("target", ["file", GS])
 def test_a_whole_run_ends_with_every_row_answered_though_a_job_expires(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, answered: float
 ) -> None:
     faults = [JobFault("expire", answered=answered, times=1)]
     with serve(faults=faults, buckets=["emulator-bucket"]) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        client: Any = quick_client(emulator) if target == "file" else quick_vertex()
+        client = client_of(emulator, target, monkeypatch)
         options: dict[str, Any] = {"client": client, "poll_seconds": 0.05, "target": target}
         results = bk.run(TABLE, SPEC, key="id", into=tmp_path / "run", retries=1, **options)
         paid = emulator.stats()["requests"]
@@ -103,10 +113,8 @@ def test_what_a_cancelled_job_answered_counts_and_is_not_asked_again(
             clock.advance(2_000)  # what was asked again is answered
 
     with serve(clock=clock, job_seconds=1_000, buckets=["emulator-bucket"]) as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        client = quick_vertex()
-        run = built(tmp_path / "run", target="gs://emulator-bucket/here")
+        client = client_of(emulator, GS, monkeypatch)
+        run = built(tmp_path / "run", target=GS)
         bk.submit(run, client=client)
         clock.advance(420)
         bk.wait(run, client=client, poll_seconds=0.05, progress=tell, **RESPLIT)

@@ -70,8 +70,9 @@ def retry(  # noqa: PLR0913  # the options of a verb
     shards of half its size at most. `bisect=True` cuts each job that was refused as a
     whole in halves; submitted and retried again and again, the rows to blame end alone, as
     `error`. `recut=True` does so with shards that have no job and are too large to get one: those
-    of more than `max_enqueued_tokens`, and one for which there was no room (429), although no job
-    of this run is under way. `limits` changes what a shard may hold: `{"max_rows": 1000}`.
+    of more than `max_enqueued_tokens`, and those as large as one for which there was no room (429),
+    although no job of this run is under way. `limits` changes what a shard may hold:
+    `{"max_rows": 1000}`.
 
     No client is needed unless jobs run.
     """
@@ -123,13 +124,14 @@ def _recut(run: Run, limits: Limits) -> Limits:
     """Shards that are too large to be taken get no job as they are; what their parts may hold."""
     asked = list(run.asked())
     is_alone = not any(each.stage == "running" or each.may_have_job for _, each in asked)
-    most = min(limits.max_tokens, limits.max_enqueued_tokens)
+    tokens = {each.name: limits.tokens_of(shard.bytes) for shard, each in asked}
+    refused = [tokens[each.name] for _, each in asked if is_alone and each.lacked_room]
+    too_much = min([*refused, limits.max_enqueued_tokens + 1])
     for shard, attempt in asked:
-        is_too_large = limits.tokens_of(shard.bytes) > limits.max_enqueued_tokens
-        is_refused = is_alone and attempt.lacked_room
-        if attempt.stage == "unsent" and shard.requests > 1 and (is_too_large or is_refused):
+        is_too_large = tokens[attempt.name] >= too_much and shard.requests > 1
+        if attempt.stage == "unsent" and is_too_large:
             run.ledger.write(attempt, "recut")
-    return limits.changed({"max_tokens": most})
+    return limits.changed({"max_tokens": min(limits.max_tokens, limits.max_enqueued_tokens)})
 
 
 def _built(run: Run, terms: Terms, limits: Limits) -> Retried:

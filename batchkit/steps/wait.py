@@ -68,7 +68,7 @@ def wait(  # noqa: PLR0913  # the options of a verb
         raise CapabilityError(message)
     over = None if timeout is None else time.monotonic() + timeout
     pause = min(_FIRST_POLL_SECONDS, poll_seconds)
-    with shown(progress) as tell, _detaching(run, tell):
+    with shown(progress) as tell, _detaching(run, tell, bound):
         used = client_for(run.definition.dialect.service, client)
         rounds = _Rounds(Courier(run, used, tell, settle_seconds), bound)
         run.check_account(used.account)
@@ -116,11 +116,12 @@ class _Rounds:
 
 
 @contextlib.contextmanager
-def _detaching(run: Run, tell: Progress) -> Generator[None]:
+def _detaching(run: Run, tell: Progress, deadline: Deadline) -> Generator[None]:
     """Ctrl-C leaves the jobs alone and says how to come back."""
     try:
         yield
     except KeyboardInterrupt:
         again = f"`batchkit wait {run.folder}`, or run the same call again"
-        tell(Said(f"detached; the jobs go on, nothing was cancelled. To come back: {again}"))
+        what = "nothing was cancelled" if deadline.then == "keep" else "this cancelled none"
+        tell(Said(f"detached; the jobs go on, {what}. To come back: {again}"))
         raise
