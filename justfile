@@ -47,3 +47,7 @@ notebooks:
 # A million rows there and back against an emulator; figures
 million *args:
     uv run --frozen python benchmarks/million.py {{ args }}
+
+# Feed damaged files to what reads them, for so many seconds, with low priority
+fuzz seconds="600" *args:
+    nice -n 19 uv run --frozen python -m tests.fuzz {{ seconds }} {{ args }}

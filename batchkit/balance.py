@@ -11,6 +11,7 @@ from batchkit.damage import COLLECT_AGAIN, reading
 from batchkit.pushed import balance
 from batchkit.rundir import AUDIT
 from batchkit.service.client import cloud_of
+from batchkit.shape import check_shape, is_tally
 from batchkit.verdict import refusals_of
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def strike_balance(run: Run, client: Client | None) -> None:
     The client is for rows that stay in BigQuery, which are counted there.
     """
     if run.definition.resident is not None:
-        statuses, lines = balance(run, cloud_of(client).warehouse)
-        _write_audit(run, statuses, lines, [])
+        counted = balance(run, cloud_of(client).warehouse)
+        spent = [counted.spent] if counted.spent["requests"] else []
+        _write_audit(run, counted.statuses, counted.lines, spent)
         return
     _write_audit(run, run.tally(), _lines(run), _spent(run))
     _gather_quarantine(run)
@@ -53,6 +55,7 @@ def _write_audit(
         "jobs": sum(1 for _, attempt in asked if attempt.job),
         "repeats": sum(shard.requests for shard, a in asked if a.number > 1 and a.job),
         "attempts": list(spent),
+        "ambiguous": run.twins(),
         "lines": dict(lines),
         "is_complete": statuses["pending"] == 0,
     }
@@ -64,7 +67,9 @@ def _lines(run: Run) -> Counter[str]:
     lines: Counter[str] = Counter()
     for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
         with reading(marker, COLLECT_AGAIN):
-            lines.update(jsonl.loads(marker.read_bytes())["lines"])
+            content = jsonl.loads(marker.read_bytes())
+            check_shape(content, {"lines": is_tally})
+            lines.update(content["lines"])
     return lines
 
 

@@ -13,8 +13,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from batchkit import durable, jsonl
-from batchkit.damage import damaged
+from batchkit.damage import damaged, reading
 from batchkit.errors import RunHeldError
+from batchkit.shape import (
+    Shape,
+    check_shape,
+    is_count,
+    is_flag,
+    is_number,
+    is_text,
+    listed,
+    optional,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +35,7 @@ __all__ = ["NO_ROOM", "Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 FactKind: TypeAlias = Literal[
     "built",
     "held",
+    "withdrawn",
     "intent",
     "uploaded",
     "created",
@@ -41,6 +52,7 @@ _STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "built": "unsent",
         "held": "unsent",
+        "withdrawn": "unsent",
         "intent": "sending",
         "uploaded": "sending",
         "refused": "unsent",
@@ -55,6 +67,24 @@ _STAGES: Mapping[str, Stage] = MappingProxyType(
 )
 NO_ROOM = 429  # the status of a refusal that holds for now only
 _STOPPED = frozenset({"cancelled", "deleted", "expired", "failed"})
+
+
+# What facts say, by name, whatever their kind; what else stands there is only shown.
+_CONTENT: dict[str, Shape] = {
+    **{name: optional(is_text) for name in ("account", "display_name", "job", "lost", "message")},
+    **{name: optional(is_text) for name in ("file", "half_of", "object", "output", "response")},
+    **{
+        name: optional(is_text)
+        for name in ("raw_state", "reason", "sha256", "state", "table", "target")
+    },
+    **{name: optional(is_count) for name in ("bytes", "failed", "requests", "status", "succeeded")},
+    **{name: optional(is_count) for name in ("first_row", "max_output_tokens")},
+    "twins": optional(listed(is_text)),
+    "why": optional(is_text),
+    "error": optional({"reason": is_text, "message": is_text}),
+    "expires": optional(is_number),
+    "is_awaited": optional(is_flag),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +158,25 @@ class Attempt:
         return intent.content.get("target") == "inline" or self.last("uploaded") is not None
 
     @property
+    def may_have_twin(self) -> bool:
+        """Whether its create was repeated though an earlier one was never answered.
+
+        The earlier one may have made a job that no list showed in time.
+        """
+        is_open = False
+        for fact in self.facts:
+            if fact.kind == "intent" and is_open:
+                return True
+            is_open = fact.kind in {"intent", "uploaded"}
+        return False
+
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """Jobs of the same requests beside its own, which are paid for, too."""
+        ended = self.last("ended")
+        return tuple(ended.content.get("twins", ())) if ended else ()
+
+    @property
     def is_refused(self) -> bool:
         """Whether its job was refused for what is in the requests, not for how or when."""
         is_last = bool(self.facts) and self.facts[-1].kind == "refused"
@@ -174,8 +223,12 @@ class Ledger:
     def attempt(self, shard: str, number: int) -> Attempt:
         """What is known of an attempt; one without facts is unsent."""
         folder = self._folder / f"{shard}-{number}"
-        paths = sorted(folder.glob("[0-9]*-*.json"), key=_number) if folder.is_dir() else []
-        return Attempt(shard, number, tuple(_read(path) for path in paths))
+        named = ((_number(path), path) for path in folder.glob("[0-9]*-*.json"))
+        facts = tuple(_read(number, path) for number, path in sorted(named))
+        for place, fact in enumerate(facts, start=1):
+            if fact.number != place:
+                raise damaged(folder / fact.name, f"it is fact {place} by its place")
+        return Attempt(shard, number, facts)
 
     def attempts(self, shard: str) -> list[Attempt]:
         """All attempts at a shard in order; only the first may have no facts yet."""
@@ -211,16 +264,22 @@ class Ledger:
         return written
 
 
-def _read(path: Path) -> Fact:
-    try:
+def _read(number: int, path: Path) -> Fact:
+    with reading(path):
         content = jsonl.loads(path.read_bytes())
-        return Fact(_number(path), content.pop("kind"), content.pop("at"), content)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise damaged(path, error) from error
+        check_shape(content, {"kind": is_text, "at": is_number, **_CONTENT})
+        fact = Fact(number, content.pop("kind"), content.pop("at"), content)
+        if fact.name != path.name:
+            message = f"it tells of {fact.kind}"
+            raise ValueError(message)
+        return fact
 
 
 def _number(path: Path) -> int:
-    return int(path.name.partition("-")[0])
+    try:
+        return int(path.name.partition("-")[0])
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 def _now() -> float:

@@ -146,7 +146,7 @@ def _seconds_taken(attempt: Attempt) -> float | None:
     ended, created = attempt.last("ended"), attempt.last("created", "adopted")
     if ended is None or created is None or ended.content.get("state") not in _GOOD_ENDS:
         return None
-    begun, over = (read_time(ended.content.get(name)) for name in ("created", "ended"))
-    if begun is None or over is None:
-        return max(ended.at - created.at, 1.0)
-    return max((over - begun).total_seconds(), 1.0)
+    times = [read_time(ended.content.get(name)) for name in ("created", "ended")]
+    known = [time.timestamp() for time in times if time is not None and time.tzinfo is not None]
+    begun, over = known if len(known) == len(times) else (created.at, ended.at)
+    return max(over - begun, 1.0)

@@ -17,7 +17,7 @@ from batchkit.outcome import STATUSES
 from batchkit.pushdown.results import IN_ORDER, Sent, Silence
 from batchkit.pushdown.statements import Statements
 from batchkit.rundir import Shard, Shards
-from batchkit.verdict import verdict_of
+from batchkit.verdict import refusal_of, verdict_of
 from batchkit.warehouse import TableName
 
 if TYPE_CHECKING:
@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_ROWS",
+    "Balance",
     "PushedRows",
     "balance",
     "build_there",
     "check_pushdown",
     "planned",
+    "results_table",
     "statements_of",
 ]
 
@@ -103,7 +105,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     resident, rows = statements.resident, statements.rows
     tell(Said(f"BigQuery writes the requests into {rows}"))
     _keep(run, "rows", statements.numbered())
-    count = warehouse.fill(statements.numbered(), rows, f"batchkit-{rows.table}")
+    count = warehouse.fill(statements.numbered(), rows, statements.rows_job)
     resident.check_unchanged(definition.table, warehouse)
     if definition.on_bad_key == "raise":
         _check_keys(statements, count, warehouse)
@@ -195,16 +197,41 @@ def _silences(run: Run) -> list[Silence]:
     return silences
 
 
-def balance(run: Run, warehouse: Warehouse) -> tuple[dict[str, int], dict[str, int]]:
-    """Rows by status and lines by placement, counted by BigQuery in one query."""
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Rows by status, lines by placement, and what asking came to: requests, `ok`, tokens."""
+
+    statuses: Mapping[str, int]
+    lines: Mapping[str, int]
+    spent: Mapping[str, int]
+
+
+def balance(run: Run, warehouse: Warehouse) -> Balance:
+    """What has become of rows and lines, counted by BigQuery in one query."""
     sql = statements_of(run.definition).balance(_outputs(run), _silences(run))
     _keep(run, "balance", sql)
-    found: dict[str, dict[str, int]] = {"status": {}, "lines": {}}
+    found: dict[str, dict[str, int]] = {"status": {}, "lines": {}, "tokens": {}}
     for batch in warehouse.query_rows(sql).batches:
         for row in batch.to_pylist():
             found[row["what"]][row["name"]] = row["number"]
     statuses = {status: found["status"].get(status, 0) for status in STATUSES}
-    return statuses, {name: count for name, count in found["lines"].items() if count}
+    lines = {name: count for name, count in found["lines"].items() if count}
+    spent = {"requests": _asked(run), "ok": statuses["ok"], **found["tokens"]}
+    return Balance(statuses, lines, spent)
+
+
+def _asked(run: Run) -> int:
+    """Requests of jobs that have ended and were not refused as a whole."""
+    return sum(
+        shard.requests
+        for shard, attempt in run.asked()
+        if attempt.stage == "fetched" and refusal_of(attempt) is None
+    )
+
+
+def results_table(definition: Definition) -> TableName:
+    """Where the result goes when no other table is named."""
+    return statements_of(definition).rows.beside(f"batchkit_{definition.id}_results")
 
 
 class PushedRows:
@@ -219,9 +246,7 @@ class PushedRows:
         ours = result_fields(source, definition.spec, definition.layout)
         self.schema: pa.Schema = pa.schema([*source, *ours])
         self.integers: list[str] = [field.name for field in ours if pa.types.is_integer(field.type)]
-        self.table: TableName = statements_of(definition).rows.beside(
-            f"batchkit_{definition.id}_results"
-        )
+        self.table: TableName = results_table(definition)
         self._sql = statements_of(definition).result(_outputs(run), _silences(run))
         self._job = f"batchkit-{definition.id}"
         self._warehouse = warehouse

@@ -20,7 +20,7 @@ from batchkit.cli.options import (
     spec_of,
     target_option,
 )
-from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
+from batchkit.cli.outcome import ExitCode, code_of, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
 from batchkit.cli.places import Place, table_argument
 from batchkit.cli.retry import deadline_options, max_attempts_option, retries_option
@@ -84,7 +84,7 @@ def run(
     """
     check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
-    settle_seconds = options.pop("settle_seconds")
+    settle_seconds, escapes = options.pop("settle_seconds"), options.pop("escape_formulas")
     with (
         _going_on(is_emulated=emulator),
         emulated_client(options["into"], is_emulated=emulator) as client,
@@ -98,7 +98,7 @@ def run(
             poll_seconds=poll_seconds,
             **_choices(options),
         )
-        tell_results(results, to, if_exists, as_json=as_json)
+        tell_results(results, to, if_exists, escape_formulas=escapes, as_json=as_json)
 
 
 @click.command(
@@ -219,7 +219,9 @@ def wait(*, run: str, as_json: bool, **options: Any) -> None:
 @to_option
 @click.option("--carried", is_flag=True, help="Only columns that travelled with the run.")
 @json_option
-def collect(*, run: str, to: str | None, if_exists: IfExists, carried: bool, as_json: bool) -> None:
+def collect(
+    *, run: str, to: str | None, if_exists: IfExists, carried: bool, as_json: bool, **options: bool
+) -> None:
     """Join all responses of RUN onto its rows and write the result.
 
     Exit code 4 while rows are pending, 3 when some are not ok.
@@ -227,7 +229,7 @@ def collect(*, run: str, to: str | None, if_exists: IfExists, carried: bool, as_
     check_output(to, if_exists, into=run)
     with _going_on():
         results = bk.collect(run, source="carried" if carried else "table")
-        tell_results(results, to, if_exists, as_json=as_json)
+        tell_results(results, to, if_exists, **options, as_json=as_json)
 
 
 @click.command(
@@ -262,7 +264,7 @@ def status(*, run: str, as_json: bool) -> None:
 
         shards = ", ".join(f"{count} {stage}" for stage, count in stages.items())
         print_tally(statuses, {"shards": shards or "none", "run": run})
-    finish(code_for(statuses))
+    finish(code_of(opened))
 
 
 def _stages(run: bk.Run) -> Counter[str]:
