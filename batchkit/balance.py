@@ -12,7 +12,7 @@ from batchkit.pushed import balance
 from batchkit.rundir import AUDIT
 from batchkit.service.client import cloud_of
 from batchkit.shape import check_shape, is_tally
-from batchkit.verdict import refusal_of
+from batchkit.verdict import refusals_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def _spent(run: Run) -> list[dict[str, int]]:
     spent: list[Counter[str]] = []
     for shard in run.shards.shards:
         attempts = run.ledger.attempts(shard.name)
-        refusals = {a.number: said for a in attempts if (said := refusal_of(a)) is not None}
+        refusals = refusals_of(attempts)
         for index, counts in enumerate(run.outcomes(shard).spent(refusals)):
             if index == len(spent):
                 spent.append(Counter())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchkit.capacity import Capacity
 from batchkit.errors import InvalidRequestError, RateLimitedError
 from batchkit.events import Said, Sent
+from batchkit.ledger import NO_ROOM
 from batchkit.service.client import Gemini
 from batchkit.targets.file import tell_room
 from batchkit.targets.target import target_named
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchkit.courier import Courier, JobsByName
-    from batchkit.ledger import Attempt
+    from batchkit.ledger import Attempt, Fact
     from batchkit.rundir import Run, Shard
 
 __all__ = ["Dispatch", "Submission", "held", "is_held", "way_of"]
 
 _OPEN = frozenset({"unsent", "sending"})
-_HELD = 429
+_OFTEN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Dispatch:
         Raises a ServiceError for a refusal that is not for want of room; nothing is lost.
         """
         run, tell = self._courier.run, self._courier.tell
-        asked = [(s, attempt) for s, attempt in run.asked() if not attempt.last("closed")]
+        asked = [(s, attempt) for s, attempt in run.asked() if not attempt.last("closed", "recut")]
         self._capacity.see(
             {attempt.name: self._tokens(s) for s, attempt in asked if attempt.stage == "running"}
         )
@@ -86,7 +86,7 @@ class Dispatch:
                     self._courier.send(shard, attempt, self._way, jobs)
                 except RateLimitedError as error:
                     self._capacity.refused(self._tokens(shard), error.retry_after)
-                    return self._held(sent, total, error.message)
+                    return self._held(sent, total, self._why_no_room(attempt, error.message))
                 except InvalidRequestError as error:
                     self._close_half(shard, attempt, error)
                     total -= 1
@@ -97,7 +97,7 @@ class Dispatch:
         return Submission(sent, total)
 
     def _tokens(self, shard: Shard) -> int:
-        return math.ceil(shard.bytes / self._courier.run.definition.limits.bytes_per_token)
+        return self._courier.run.definition.limits.tokens_of(shard.bytes)
 
     def _why_not(self, shard: Shard, attempt: Attempt) -> str | None:
         """Why an attempt is held back without asking; that becomes a fact, once."""
@@ -114,6 +114,19 @@ class Dispatch:
             said = f"{sent} of {total} shards have a job; the service takes no more now: {why}"
             self._courier.tell(Said(said, is_warning=True))
         return Submission(sent, total, why)
+
+    def _why_no_room(self, attempt: Attempt, message: str) -> str:
+        """What the service said, and what helps when that does not change."""
+        run = self._courier.run
+        facts = run.ledger.attempt(attempt.shard, attempt.number).facts
+        times = sum(f.kind == "refused" and f.content.get("status") == NO_ROOM for f in facts)
+        if self._capacity.under_way or times < _OFTEN:
+            return message
+        return (
+            f"{message}. That was said {times} times, and no job of this run is under way: if none "
+            f"of another run is, shard {attempt.asked_name} is too large to be taken, and "
+            f"`batchkit retry {run.folder} --recut` cuts it smaller"
+        )
 
     def _jobs(self, asked: Sequence[tuple[Shard, Attempt]]) -> JobsByName:
         """The jobs there are before any is created.
@@ -149,8 +162,16 @@ class Dispatch:
 
 
 def is_held(attempt: Attempt) -> bool:
-    """Whether the service had no room for it when it was last tried."""
-    last = attempt.facts[-1] if attempt.facts else None
-    if last is None or last.kind not in {"held", "refused"}:
-        return False
-    return last.kind == "held" or last.content["status"] == _HELD
+    """Whether it is to be sent by `wait`, and is not under way.
+
+    There was no room for it when it was last tried, or `wait` has built it. One whose driver was
+    killed while sending it still is.
+    """
+    facts = attempt.facts if attempt.stage == "sending" else attempt.facts[-1:]
+    return any(map(_waits, facts))
+
+
+def _waits(fact: Fact) -> bool:
+    if fact.kind == "built":
+        return bool(fact.content.get("is_awaited"))
+    return fact.kind == "held" or (fact.kind == "refused" and fact.content.get("status") == NO_ROOM)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchkit.rundir import Run
     from batchkit.service.client import Client
 
-__all__ = ["harvest"]
+__all__ = ["harvest", "make_outcomes"]
 
 
 def harvest(run: Run, client: Client | None, engine: str | Engine, tell: Progress) -> None:
@@ -33,8 +33,12 @@ def harvest(run: Run, client: Client | None, engine: str | Engine, tell: Progres
         watch = Watch(run, client_for(run.definition.dialect.service, client), tell)
         run.check_account(watch.client.account)
         watch.advance()
-    if run.definition.resident is not None:
-        return
+    if run.definition.resident is None:
+        make_outcomes(run, engine, tell)
+
+
+def make_outcomes(run: Run, engine: str | Engine, tell: Progress) -> None:
+    """Write the outcomes of every attempt whose output is on disk."""
     tasks = _tasks(run)
     durable.make_folder(run.folder / "outcomes")
     for done, _ in enumerate(engine_named(engine).map(run_collect, tasks), start=1):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchkit.display.live import shown
 from batchkit.errors import CapabilityError
+from batchkit.patience import Deadline
 from batchkit.rundir import Run
 from batchkit.service.client import client_for
 from batchkit.steps.build import build
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from batchkit.draft import OnBadKey
     from batchkit.engines import Engine
     from batchkit.events import Progress
+    from batchkit.patience import OnDeadline
     from batchkit.results import Results
     from batchkit.service.client import Client
     from batchkit.specs.spec import Spec
@@ -49,6 +52,8 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     raw: bool = False,
     engine: str | Engine = "local",
     retries: int = 0,
+    deadline: float | None = None,
+    on_deadline: OnDeadline = "keep",
     pushdown: bool = False,
     client: Client | None = None,
     settle_seconds: float = 60.0,
@@ -61,13 +66,10 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
     it takes. Stopped anywhere and called again with the same arguments and `into`, it goes on:
     no row is lost, none is sent twice. Shards that the service does not take yet (429) are
     submitted as jobs end. With `retries`, rows that `retry` would ask again are, that many times at
-    most.
+    most. `on_deadline="cancel_and_resplit"` asks rows again as often as `retries` says, too.
     """
-    if pushdown and retries:
-        message = (
-            f"retries={retries}: rows that stay in BigQuery (pushdown) are not asked again yet"
-        )
-        raise CapabilityError(message)
+    _check_retries(retries, pushdown=pushdown)
+    bound = Deadline(deadline, on_deadline, 1 + retries)
     with shown(progress) as tell:
         if client is None and not _is_done(into):
             # Missing credentials are said before the work, not after it.
@@ -93,37 +95,53 @@ def run(  # noqa: PLR0913  # what a run is, by keyword
             client=client,
             progress=tell,
         )
-        seconds = settle_seconds, poll_seconds
-        _finish(built, client, seconds, tell)
+        finish = _Finish(built, client, settle_seconds, poll_seconds, bound, tell)
+        finish()
         for _ in range(retries):
             again = retry(
                 built, max_attempts=1 + retries, client=client, engine=engine, progress=tell
             )
             if not again.rows:
                 break
-            _finish(built, client, seconds, tell)
+            finish()
         return collect(built, client=client, engine=engine, progress=tell)
 
 
-def _finish(
-    built: Run, client: Client | None, seconds: tuple[float, float], tell: Progress
-) -> None:
-    """Submit and wait until every shard has had its job and every job has ended.
+def _check_retries(retries: int, *, pushdown: bool) -> None:
+    if pushdown and retries:
+        message = (
+            f"retries={retries}: rows that stay in BigQuery (pushdown) are not asked again yet"
+        )
+        raise CapabilityError(message)
 
-    `seconds` are those to settle and to poll.
-    """
-    settle_seconds, poll_seconds = seconds
-    if _is_fetched(built):
-        return
-    client = client_for(built.definition.dialect.service, client)
-    submit(built, client=client, settle_seconds=settle_seconds, progress=tell)
-    wait(
-        built,
-        client=client,
-        poll_seconds=poll_seconds,
-        settle_seconds=settle_seconds,
-        progress=tell,
-    )
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """Submits and waits until every shard has had its job and every job has ended."""
+
+    built: Run
+    client: Client | None
+    settle_seconds: float
+    poll_seconds: float
+    deadline: Deadline
+    tell: Progress
+
+    def __call__(self) -> None:
+        if _is_fetched(self.built):
+            return
+        client = client_for(self.built.definition.dialect.service, self.client)
+        settle_seconds, tell = self.settle_seconds, self.tell
+        submit(self.built, client=client, settle_seconds=settle_seconds, progress=tell)
+        wait(
+            self.built,
+            client=client,
+            poll_seconds=self.poll_seconds,
+            deadline=self.deadline.seconds,
+            on_deadline=self.deadline.then,
+            max_attempts=self.deadline.max_attempts,
+            settle_seconds=settle_seconds,
+            progress=tell,
+        )
 
 
 def _is_done(into: str | Path | None) -> bool:

@@ -15,13 +15,22 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from batchkit import durable, jsonl
 from batchkit.damage import damaged, reading
 from batchkit.errors import RunHeldError
-from batchkit.shape import Shape, check_shape, is_count, is_number, is_text, listed, optional
+from batchkit.shape import (
+    Shape,
+    check_shape,
+    is_count,
+    is_flag,
+    is_number,
+    is_text,
+    listed,
+    optional,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
+__all__ = ["NO_ROOM", "Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 
 FactKind: TypeAlias = Literal[
     "built",
@@ -33,6 +42,8 @@ FactKind: TypeAlias = Literal[
     "adopted",
     "refused",
     "closed",
+    "recut",
+    "overdue",
     "ended",
     "fetched",
 ]
@@ -46,12 +57,16 @@ _STAGES: Mapping[str, Stage] = MappingProxyType(
         "uploaded": "sending",
         "refused": "unsent",
         "closed": "fetched",
+        "recut": "fetched",
         "created": "running",
         "adopted": "running",
+        "overdue": "running",
         "ended": "ended",
         "fetched": "fetched",
     }
 )
+NO_ROOM = 429  # the status of a refusal that holds for now only
+_STOPPED = frozenset({"cancelled", "deleted", "expired", "failed"})
 
 
 # What facts say, by name, whatever their kind; what else stands there is only shown.
@@ -68,6 +83,7 @@ _CONTENT: dict[str, Shape] = {
     "why": optional(is_text),
     "error": optional({"reason": is_text, "message": is_text}),
     "expires": optional(is_number),
+    "is_awaited": optional(is_flag),
 }
 
 
@@ -165,6 +181,18 @@ class Attempt:
         """Whether its job was refused for what is in the requests, not for how or when."""
         is_last = bool(self.facts) and self.facts[-1].kind == "refused"
         return is_last and self.facts[-1].content.get("reason") == "INVALID_ARGUMENT"
+
+    @property
+    def lacked_room(self) -> bool:
+        """Whether the service refused it for want of room when it was last tried."""
+        is_last = bool(self.facts) and self.facts[-1].kind == "refused"
+        return is_last and self.facts[-1].content.get("status") == NO_ROOM
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether its job ended before it was through with its requests."""
+        ended = self.last("ended")
+        return ended is not None and ended.content.get("state") in _STOPPED
 
     @property
     def max_output_tokens(self) -> int | None:

@@ -70,6 +70,10 @@ class Limits:
         """Bytes at which a shard is full, whichever of bytes and tokens comes first."""
         return min(self.max_bytes, int(self.max_tokens * self.bytes_per_token))
 
+    def tokens_of(self, size: int) -> int:
+        """The estimated tokens of so many bytes of requests."""
+        return math.ceil(size / self.bytes_per_token)
+
     def changed(self, changes: Mapping[str, float]) -> Limits:
         """These limits with the user's changes; SetupError for one that cannot be."""
         return replace(self, **_checked(changes, tuple(self.to_json())))

@@ -37,12 +37,16 @@ _COLUMNS = ["row", "wire_key", "request_of", "request_hash"]
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """The attempts that a claim to rows of one shard becomes, cut by `limits`."""
+    """The attempts that a claim to rows of one shard becomes, cut by `limits`.
+
+    With `is_awaited`, `wait` submits them: that they are built means that they are to be sent.
+    """
 
     run: Run
     shard: Shard
     claim: Claim
     limits: Limits
+    is_awaited: bool = False
 
     def build(self) -> Iterator[Attempt]:
         """Write each attempt's requests and rows, and the fact that it is built.
@@ -98,8 +102,9 @@ class Repeats:
         """Places in order, each piece as large as the limits allow."""
         piece: list[int] = []
         total = 0
+        most = min(self.limits.max_rows, self.claim.max_requests or self.limits.max_rows)
         for place, size in sizes.items():
-            is_full = total + size > self.limits.shard_bytes or len(piece) == self.limits.max_rows
+            is_full = total + size > self.limits.shard_bytes or len(piece) == most
             if piece and is_full:
                 yield piece
                 piece, total = [], 0
@@ -134,6 +139,7 @@ class Repeats:
             statuses=Counter(claim.statuses[number] for number in numbers),
             half_of=claim.source.name if claim.in_halves else None,
             max_output_tokens=claim.max_output_tokens,
+            is_awaited=self.is_awaited,
         )
 
 

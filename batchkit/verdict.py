@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from batchkit.ledger import Attempt
     from batchkit.outcome import Status
 
-__all__ = ["DELETED", "Verdict", "refusal_of", "verdict_of"]
+__all__ = ["DELETED", "Verdict", "refusal_of", "refusals_of", "verdict_of"]
 
 # The state of a job that the service no longer knows; none of its own.
 DELETED = "deleted"
@@ -30,6 +30,10 @@ class Verdict:
 
 def verdict_of(attempt: Attempt) -> Verdict:
     """What it means for a row that its job ended and no line carries its key."""
+    if attempt.last("recut"):
+        return Verdict(
+            "missing", None, f"{attempt.asked_name} is asked in smaller parts, not whole"
+        )
     closed = attempt.last("closed")
     if closed is not None:
         said = f"{attempt.asked_name} was refused as a whole: {closed.content['message']}"
@@ -55,6 +59,15 @@ def verdict_of(attempt: Attempt) -> Verdict:
 
 
 def refusal_of(attempt: Attempt) -> str | None:
-    """The error message of rows that were refused with all others of their attempt, if any were."""
+    """The error message of rows that an attempt did not ask, if any were not.
+
+    They were refused with all others, or it never had a job.
+    """
     verdict = verdict_of(attempt)
-    return verdict.error_message if verdict.status == "error" else None
+    is_asked = verdict.status == "missing" and not attempt.last("recut")
+    return None if is_asked else verdict.error_message
+
+
+def refusals_of(attempts: Iterable[Attempt]) -> Mapping[int, str]:
+    """These error messages, by the number of the attempt, for those that have one."""
+    return {a.number: said for a in attempts if (said := refusal_of(a)) is not None}

@@ -20,7 +20,7 @@ from batchkit.targets.output import fetch_output, is_gone, output_table
 from batchkit.verdict import DELETED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from batchkit.events import Progress
     from batchkit.ledger import Attempt
@@ -36,13 +36,15 @@ _WITH_OUTPUT = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
 class Watch:
     """One driver's eyes: the run it holds, the client it asks, and whom it tells.
 
-    `settle_seconds` is how long after a job's end its output may still be on its way.
+    `settle_seconds` is how long after a job's end its output may still be on its way. `observe` is
+    called with each job that was under way, as it is now.
     """
 
     run: Run
     client: Client
     tell: Progress
     settle_seconds: float = 60.0
+    observe: Callable[[Shard, Attempt, BatchJob], None] | None = None
 
     def advance(self) -> int:
         """Look at every job once and fetch what has ended; how many are still to come.
@@ -72,6 +74,8 @@ class Watch:
         if attempt.stage == "running":
             attempt, job = self.look(attempt)
             self.tell(Polled(shard.name, shard.requests, job))
+            if self.observe is not None:
+                self.observe(shard, attempt, job)
         return self.fetch(attempt) if attempt.stage == "ended" else attempt
 
     def look(self, attempt: Attempt) -> tuple[Attempt, BatchJob]:

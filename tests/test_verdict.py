@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batchkit.ledger import Ledger
-from batchkit.verdict import DELETED, Verdict, refusal_of, verdict_of
+from batchkit.verdict import DELETED, Verdict, refusal_of, refusals_of, verdict_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +68,14 @@ def test_a_job_that_runs_has_refused_nothing(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     assert refusal_of(ledger.attempt("00000", 1)) is None
     assert refusal_of(ledger.write(ledger.attempt("00000", 1), "created", job="batches/x")) is None
+
+
+def test_rows_of_a_shard_that_is_asked_in_parts_are_missing_and_were_not_asked(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path)
+    attempt = ledger.write(ledger.attempt("00004", 1), "recut")
+    said = "00004 is asked in smaller parts, not whole"
+    assert verdict_of(attempt) == Verdict("missing", None, said)
+    assert refusal_of(attempt) == said
+    assert refusals_of([attempt, ended(tmp_path, state="expired")]) == {1: said}

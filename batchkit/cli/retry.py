@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import batchkit as bk
-from batchkit.cli.options import json_option, limits_of
+from batchkit.cli.options import SECONDS, json_option, limits_of
 from batchkit.cli.outcome import code_for, examples, finish, print_json
 from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["retries_option", "retry"]
+__all__ = ["deadline_options", "max_attempts_option", "retries_option", "retry"]
 
 _WHY = {
     "final": "asking again would not help",
@@ -30,6 +30,29 @@ retries_option: Callable[..., Any] = click.option(
     show_default=True,
     help="How often rows that failed for a passing reason are asked again.",
 )
+
+max_attempts_option: Callable[..., Any] = click.option(
+    "--max-attempts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="How often a row may be asked in all.",
+)
+
+
+def deadline_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Put `--deadline` and `--on-deadline` on a command."""
+    command = click.option(
+        "--on-deadline",
+        type=click.Choice(["keep", "cancel_and_resplit"]),
+        default="keep",
+        show_default=True,
+        help="What is done with a job past it; its unanswered rows are asked in smaller ones.",
+    )(command)
+    return click.option(
+        "--deadline", type=SECONDS, help="Seconds after its creation a job is to have ended."
+    )(command)
 
 
 @click.command(
@@ -47,14 +70,7 @@ batchkit retry runs/reviews --limit max_rows=500
     ),
 )
 @click.argument("run", type=Place(file_okay=False))
-@click.option(
-    "--max-attempts",
-    type=click.IntRange(min=1),
-    metavar="N",
-    default=3,
-    show_default=True,
-    help="How often a row may be asked in all.",
-)
+@max_attempts_option
 @click.option(
     "--max-output-tokens",
     type=click.IntRange(min=1),
@@ -62,6 +78,7 @@ batchkit retry runs/reviews --limit max_rows=500
     help="Ask truncated rows again, with this limit.",
 )
 @click.option("--bisect", is_flag=True, help="Cut jobs that were refused as a whole in halves.")
+@click.option("--recut", is_flag=True, help="Cut shards that are too large to get a job smaller.")
 @click.option(
     "--limit",
     multiple=True,
@@ -72,11 +89,9 @@ batchkit retry runs/reviews --limit max_rows=500
 def retry(
     *,
     run: str,
-    max_attempts: int,
-    max_output_tokens: int | None,
-    bisect: bool,
     limit: tuple[str, ...],
     as_json: bool,
+    **terms: Any,
 ) -> None:
     """Build shards of the rows of RUN that deserve to be asked again; submit sends them.
 
@@ -84,13 +99,7 @@ def retry(
     answers are awaited are not asked again, so the command may be repeated. Exit code 4 when there
     are rows to submit or to wait for, else 3 when some are not ok.
     """
-    built = bk.retry(
-        run,
-        max_attempts=max_attempts,
-        max_output_tokens=max_output_tokens,
-        bisect=bisect,
-        limits=limits_of(limit),
-    )
+    built = bk.retry(run, limits=limits_of(limit), **terms)
     if as_json:
         facts = {"asked": built.asked, "shards": built.shards, "left": built.left}
         print_json({"run": run, **facts})

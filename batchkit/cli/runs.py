@@ -23,7 +23,7 @@ from batchkit.cli.options import (
 from batchkit.cli.outcome import ExitCode, code_of, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
 from batchkit.cli.places import Place, table_argument
-from batchkit.cli.retry import retries_option
+from batchkit.cli.retry import deadline_options, max_attempts_option, retries_option
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -63,6 +63,7 @@ batchkit run requests.jsonl --model gemini-3.8-flash
 @settle_option
 @poll_option
 @retries_option
+@deadline_options
 @json_option
 def run(
     *,
@@ -174,7 +175,11 @@ def submit(*, run: str, target: str | None, settle_seconds: float, as_json: bool
 @click.command(
     short_help="Wait until the jobs of RUN have ended; fetch their outputs.",
     epilog=examples(
-        "batchkit wait runs/reviews\nbatchkit wait runs/reviews --timeout 600",
+        """\
+batchkit wait runs/reviews
+batchkit wait runs/reviews --timeout 600
+batchkit wait runs/reviews --deadline 86400 --on-deadline cancel_and_resplit
+""",
         run="the run directory",
         stages="shards by stage: unsent, sending, running, ended, fetched",
     ),
@@ -182,15 +187,17 @@ def submit(*, run: str, target: str | None, settle_seconds: float, as_json: bool
 @_run
 @poll_option
 @click.option("--timeout", type=SECONDS, help="Without it, as long as it takes.")
+@deadline_options
+@max_attempts_option
 @json_option
-def wait(*, run: str, poll_seconds: float, timeout: float | None, as_json: bool) -> None:
+def wait(*, run: str, as_json: bool, **options: Any) -> None:
     """Wait until all jobs of RUN have ended, and fetch their outputs.
 
     Ctrl-C stops waiting, not the jobs. Exit code 4 when the time is over.
     """
     timed_out = False
     try:
-        bk.wait(run, poll_seconds=poll_seconds, timeout=timeout)
+        bk.wait(run, **options)
     except bk.errors.WaitTimeoutError as error:
         click.echo(str(error), err=True)
         timed_out = True

@@ -54,6 +54,7 @@ def retry(  # noqa: PLR0913  # the options of a verb
     max_attempts: int = 3,
     max_output_tokens: int | None = None,
     bisect: bool = False,
+    recut: bool = False,
     limits: Mapping[str, float] | None = None,
     client: Client | None = None,
     engine: str | Engine = "local",
@@ -65,9 +66,13 @@ def retry(  # noqa: PLR0913  # the options of a verb
     `missing`, or an `error` of a transient kind, until they were asked `max_attempts` times in all;
     with `max_output_tokens`, also those that were truncated under a lower limit. Their requests
     are the lines they were built as. A row whose answer is awaited is not asked, so that repeating
-    the call before it came changes nothing. `bisect=True` cuts each job that was refused as a
+    the call before it came changes nothing. What a job that was stopped left unanswered goes into
+    shards of half its size at most. `bisect=True` cuts each job that was refused as a
     whole in halves; submitted and retried again and again, the rows to blame end alone, as
-    `error`. `limits` changes what a shard may hold: `{"max_rows": 1000}`.
+    `error`. `recut=True` does so with shards that have no job and are too large to get one: those
+    of more than `max_enqueued_tokens`, and those as large as one for which there was no room (429),
+    although no job of this run is under way. `limits` changes what a shard may hold:
+    `{"max_rows": 1000}`.
 
     No client is needed unless jobs run.
     """
@@ -80,6 +85,8 @@ def retry(  # noqa: PLR0913  # the options of a verb
     with shown(progress) as tell, run.hold():
         if bisect:
             _close_refused(run)
+        if recut:
+            cut = _recut(run, cut)
         harvest(run, client, engine, tell)
         sweep_unbuilt(run)
         retried = _built(run, terms, cut)
@@ -111,6 +118,20 @@ def _close_refused(run: Run) -> None:
     for attempt in run.attempts():
         if attempt.is_refused:
             run.ledger.close(attempt)
+
+
+def _recut(run: Run, limits: Limits) -> Limits:
+    """Shards that are too large to be taken get no job as they are; what their parts may hold."""
+    asked = list(run.asked())
+    is_alone = not any(each.stage == "running" or each.may_have_job for _, each in asked)
+    tokens = {each.name: limits.tokens_of(shard.bytes) for shard, each in asked}
+    refused = [tokens[each.name] for _, each in asked if is_alone and each.lacked_room]
+    too_much = min([*refused, limits.max_enqueued_tokens + 1])
+    for shard, attempt in asked:
+        is_too_large = tokens[attempt.name] >= too_much and shard.requests > 1
+        if attempt.stage == "unsent" and is_too_large:
+            run.ledger.write(attempt, "recut")
+    return limits.changed({"max_tokens": min(limits.max_tokens, limits.max_enqueued_tokens)})
 
 
 def _built(run: Run, terms: Terms, limits: Limits) -> Retried:

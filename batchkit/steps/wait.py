@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from batchkit.courier import Courier
 from batchkit.dispatch import Dispatch, held, way_of
 from batchkit.display.live import shown
-from batchkit.errors import RunHeldError, WaitTimeoutError
+from batchkit.errors import CapabilityError, RunHeldError, WaitTimeoutError
 from batchkit.events import Said
+from batchkit.overdue import Keep, Resplit
+from batchkit.patience import Deadline, Patience
 from batchkit.rundir import opened
 from batchkit.service.client import client_for
 from batchkit.watch import Watch
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchkit.events import Progress
+    from batchkit.patience import OnDeadline
     from batchkit.rundir import Run
     from batchkit.service.client import Client
 
@@ -36,6 +39,9 @@ def wait(  # noqa: PLR0913  # the options of a verb
     poll_seconds: float = 30.0,
     timeout: float | None = None,
     until: Literal["all", "any"] = "all",
+    deadline: float | None = None,
+    on_deadline: OnDeadline = "keep",
+    max_attempts: int = 3,
     settle_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Run:
@@ -48,18 +54,28 @@ def wait(  # noqa: PLR0913  # the options of a verb
     between two polls is waited out, and so is another driver that holds the run meanwhile.
     `timeout` (seconds, None for ever) raises WaitTimeoutError; the jobs go on and are not
     cancelled, and so it is after Ctrl-C: wait again to go on.
+
+    `deadline` is how many seconds after its creation a job is to have ended; which have not is
+    said. By default they go on. With `on_deadline="cancel_and_resplit"` they are cancelled; what
+    they answered counts, and the other rows are asked again in smaller jobs, which have the same
+    deadline. A row is asked `max_attempts` times in all at most: a job whose rows were goes on. A
+    job that takes far longer than the others did is said to have stalled, with or without.
     """
     run = opened(run)
-    deadline = None if timeout is None else time.monotonic() + timeout
+    bound = Deadline(deadline, on_deadline, max_attempts)
+    if on_deadline != "keep" and run.definition.resident is not None:
+        message = f"{run.folder} has its rows in BigQuery (pushdown), where none is asked again yet"
+        raise CapabilityError(message)
+    over = None if timeout is None else time.monotonic() + timeout
     pause = min(_FIRST_POLL_SECONDS, poll_seconds)
-    with shown(progress) as tell, _detaching(run, tell):
+    with shown(progress) as tell, _detaching(run, tell, bound):
         used = client_for(run.definition.dialect.service, client)
-        rounds = _Rounds(run, used, tell, settle_seconds)
+        rounds = _Rounds(Courier(run, used, tell, settle_seconds), bound)
         run.check_account(used.account)
         to_come = rounds.advance()
         enough = 0 if until == "all" else max(0, to_come - 1)
         while to_come > enough:
-            if deadline is not None and time.monotonic() + pause > deadline:
+            if over is not None and time.monotonic() + pause > over:
                 message = (
                     f"jobs of {run.folder} still run after {timeout:g} s; they go on, and were "
                     "not cancelled: wait again"
@@ -77,15 +93,22 @@ def wait(  # noqa: PLR0913  # the options of a verb
 class _Rounds:
     """Looks at all jobs again and again; the run is free for other drivers between two looks."""
 
-    def __init__(self, run: Run, client: Client, tell: Progress, settle_seconds: float) -> None:
+    def __init__(self, courier: Courier, deadline: Deadline) -> None:
+        run, client, tell = courier.run, courier.client, courier.tell
         self._run = run
-        self._watch = Watch(run, client, tell)
-        self._dispatch = Dispatch(Courier(run, client, tell, settle_seconds), way_of(run))
+        self._patience = Patience(run, tell, deadline)
+        self._watch = Watch(run, client, tell, observe=self._patience.see)
+        if deadline.then == "cancel_and_resplit":
+            self._overdue = Resplit(run, client, tell, deadline)
+        else:
+            self._overdue = Keep(tell, deadline)
+        self._dispatch = Dispatch(courier, way_of(run))
 
     def advance(self) -> int:
         """Look once, and submit what was held back and fits now; how many are still to come."""
         with self._run.hold():
             to_come = self._watch.advance()
+            self._overdue.advance(self._patience.late())
             waiting = held(self._run)
             if waiting:
                 self._dispatch.send()
@@ -93,11 +116,12 @@ class _Rounds:
 
 
 @contextlib.contextmanager
-def _detaching(run: Run, tell: Progress) -> Generator[None]:
+def _detaching(run: Run, tell: Progress, deadline: Deadline) -> Generator[None]:
     """Ctrl-C leaves the jobs alone and says how to come back."""
     try:
         yield
     except KeyboardInterrupt:
         again = f"`batchkit wait {run.folder}`, or run the same call again"
-        tell(Said(f"detached; the jobs go on, nothing was cancelled. To come back: {again}"))
+        what = "nothing was cancelled" if deadline.then == "keep" else "this cancelled none"
+        tell(Said(f"detached; the jobs go on, {what}. To come back: {again}"))
         raise

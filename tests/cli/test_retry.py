@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchkit.emulator import JobFault
 from tests.cli.conftest import documented_fields, process
 
 if TYPE_CHECKING:
@@ -63,3 +64,30 @@ def test_a_folder_that_is_no_run_is_an_error(say: Command) -> None:
     refused = say("retry", "nowhere")
     assert refused.code == 1
     assert "nowhere is no run directory" in refused.error
+
+
+def test_a_job_past_its_deadline_is_cancelled_and_asked_anew_in_smaller_ones_on_request(
+    say: Command, account: Service
+) -> None:
+    account.emulator.inject(JobFault("stick", times=1))
+    assert [say(*words).code for words in (BUILD, ("submit", "run"))] == [0, 0]
+    kept = say("wait", "run", "--deadline", "0.1", "--timeout", "0.6", "--poll-seconds", "0.1")
+    assert kept.code == 4
+    assert "it goes on" in kept.err
+    assert account.emulator.stats()["jobs"] == {"BATCH_STATE_PENDING": 1}
+    anew = ("--deadline", "0.1", "--on-deadline", "cancel_and_resplit", "--poll-seconds", "0.1")
+    assert say("wait", "run", *anew, "--max-attempts", "1").code == 1
+    again = say("wait", "run", *anew, "--json")
+    assert (again.code, again.json["stages"]) == (0, {"fetched": 3})
+    assert say("status", "run", "--json").json["rows"] == 4
+    assert account.paid() == {"k0": 1, "k1": 1, "k2": 1, "k3": 1}
+
+
+def test_a_shard_that_is_too_large_is_cut_on_request(say: Command, account: Service) -> None:
+    assert say(*BUILD).code == 0
+    limits = ("--limit", "max_enqueued_tokens=120")
+    again = say("retry", "run", "--recut", *limits, "--json")
+    assert again.json["asked"] == {"missing": 4}
+    assert again.json["shards"] > 1
+    assert [say(*words).code for words in GO] == [0, 0]
+    assert account.paid() == {"k0": 1, "k1": 1, "k2": 1, "k3": 1}

@@ -10,7 +10,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
-from batchkit.emulator import AnswerError, Clock, Limits, echo, serve
+from batchkit.emulator import AnswerError, Clock, JobFault, Limits, RowFault, echo, serve
 from batchkit.errors import InvalidRequestError, RunDirectoryError, RunHeldError, SetupError
 from tests.conftest import Service, quick_client, quick_vertex
 from tests.google import Google, refusal
@@ -506,3 +506,132 @@ def test_a_retry_that_stops_after_any_fact_and_is_repeated_builds_the_same(
     assert requests_of(run.folder) == requests_of(whole)
     assert bk.open_run(run.folder).tally() == bk.open_run(whole).tally()
     assert bk.retry(run.folder, **terms).rows == 0
+
+
+def test_what_a_stopped_job_left_unanswered_is_asked_in_jobs_of_half_its_size(
+    tmp_path: Path,
+) -> None:
+    faults = [JobFault("expire", times=3)]
+    with serve(answerer=Moody(), faults=faults) as emulator:
+        world = World(tmp_path, emulator, quick_client(emulator), Moody())
+        run = world.build(["fine"] * 9)
+        for sizes in ([5, 4], [3, 2, 2, 2]):
+            world.go(run)
+            before = len(run.attempts())
+            assert bk.retry(run).rows == 9
+            assert [shard.requests for shard, _ in run.asked()][before:] == sizes
+        assert world.go(run).tally()["ok"] == 9
+        assert set(world.paid().values()) == {1}  # the Developer API took the others, unpaid
+
+
+def owed(results: bk.Results) -> set[str]:
+    """The keys of the rows that deserve to be asked again, by the table in docs/retry.md."""
+    return {
+        row["id"]
+        for row in results.to_arrow().to_pylist()
+        if row["status"] in {"missing", "empty", "malformed"}
+        or (row["status"] == "error" and row["error_code"] in {"UNAVAILABLE", "INTERNAL"})
+    }
+
+
+def test_thirty_percent_failing_in_all_ways_are_asked_again_twice_and_tokens_reported(
+    world: World,
+) -> None:
+    kinds: list[Any] = ["drop", "break", "empty", "block", "truncate"]
+    faults = [RowFault(kind, share=0.05, times=2) for kind in kinds]
+    errors = [RowFault("error", share=0.025, code=code, times=2) for code in (14, 3)]
+    world.emulator.inject(*faults, *errors)
+    run = world.build([f"fine {i}" for i in range(200)])
+    keys = {f"k{i}" for i in range(200)}
+    asked: Counter[str] = Counter(keys)
+    rounds = [200]
+    results = world.go(run)
+    tally = results.tally()
+    assert sum(count for status, count in tally.items() if status != "ok") == 60
+    for _ in range(2):
+        expected = owed(results)
+        assert bk.retry(run).rows == len(expected) > 0
+        rounds.append(len(expected))
+        asked.update(expected)
+        results = world.go(run)
+    assert owed(results) == set()
+    assert world.paid() == asked
+    assert bk.retry(run).left == {"final": 200 - results.tally()["ok"]}
+    spent = audit(run)["attempts"]
+    assert [each["requests"] for each in spent] == rounds
+    for number, each in enumerate(spent, start=1):
+        path = run.folder / "responses" / f"00000-{number}.jsonl"
+        said = bk.read_responses(path).to_pylist()
+        read = [row["total_tokens"] or 0 for row in said if row["key"] in keys]
+        assert each["total_tokens"] == sum(read) > 0
+
+
+def too_large(emulator: Emulator, client: bk.Gemini, folder: Path, rows: int = 8) -> bk.Run:
+    """A run of one shard that the service has no room for."""
+    world = World(folder, emulator, client, Moody())
+    run = world.build(["x" * 50] * rows)
+    assert bk.submit(run, client=client).held
+    return run
+
+
+def test_a_shard_that_is_too_large_to_be_taken_is_cut_on_request_until_its_parts_are(
+    tmp_path: Path,
+) -> None:
+    with serve(limits=Limits(enqueued_tokens=50)) as emulator:
+        client = quick_client(emulator)
+        run = too_large(emulator, client, tmp_path)
+        assert bk.retry(run).rows == 0  # not asked to, it stays to be sent
+        assert run.tally()["pending"] == 8
+        for sizes in ([4, 4], [2, 2, 2, 2]):
+            before = len(run.attempts())
+            again = bk.retry(run, recut=True, client=client)
+            assert again.asked == {"missing": sum(sizes)}
+            assert [shard.requests for shard, _ in run.asked()][before:] == sizes
+            assert run.tally()["pending"] == 8
+            bk.submit(run, client=client)
+        bk.wait(run, client=client, poll_seconds=0.01)
+        assert bk.collect(run, client=client).tally()["ok"] == 8
+        assert set(emulator.stats()["requests"].values()) == {1}
+    assert [each["requests"] for each in audit(run)["attempts"]] == [8]
+    assert audit(run)["repeats"] == 8
+
+
+def test_a_shard_that_waits_for_room_others_take_is_not_cut(tmp_path: Path) -> None:
+    with serve(limits=Limits(concurrent_jobs=1), job_seconds=60, clock=Clock()) as emulator:
+        client = quick_client(emulator)
+        run = World(tmp_path, emulator, client, Moody()).build(["x"] * 4, limits={"max_rows": 2})
+        assert bk.submit(run, client=client).sent == 1
+        assert bk.retry(run, recut=True, client=client).rows == 0
+        assert [attempt.stage for attempt in run.attempts()] == ["running", "unsent"]
+
+
+def test_a_shard_above_the_users_limit_is_cut_to_it_and_one_of_one_row_never_is(
+    world: World,
+) -> None:
+    run = world.build(["x" * 300] * 8 + ["x" * 9_000], limits={"max_rows": 8})
+    assert bk.retry(run, recut=True, limits={"max_enqueued_tokens": 500}).asked == {"missing": 8}
+    parts = [shard for shard, attempt in run.asked() if attempt.number > 1]
+    limits = run.definition.limits
+    assert all(limits.tokens_of(shard.bytes) <= 500 for shard in parts)
+    assert sum(shard.requests for shard in parts) == 8
+    assert world.go(run).tally()["ok"] == 9
+    assert set(world.paid().values()) == {1}
+
+
+def test_a_cut_that_was_killed_in_the_middle_is_finished_by_the_next_retry(world: World) -> None:
+    run = world.build(["fine"] * 6)
+    run.ledger.write(run.attempts()[0], "recut")  # and the driver was killed
+    assert world.go(run).tally()["missing"] == 6
+    assert bk.retry(run).asked == {"missing": 6}
+    assert world.go(run).tally()["ok"] == 6
+    assert set(world.paid().values()) == {1}
+    assert bk.retry(run, max_attempts=1).left == {}
+
+
+def test_after_the_third_refusal_it_is_said_that_a_shard_may_be_too_large(tmp_path: Path) -> None:
+    with serve(limits=Limits(enqueued_tokens=50)) as emulator:
+        client = quick_client(emulator)
+        run = too_large(emulator, client, tmp_path)
+        second, third = (bk.submit(run, client=client).held or "" for _ in range(2))
+    assert "too large" not in second
+    assert third.endswith(f"and `batchkit retry {run.folder} --recut` cuts it smaller")
