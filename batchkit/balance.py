@@ -28,8 +28,9 @@ def strike_balance(run: Run, client: Client | None) -> None:
     The client is for rows that stay in BigQuery, which are counted there.
     """
     if run.definition.resident is not None:
-        statuses, lines = balance(run, cloud_of(client).warehouse)
-        _write_audit(run, statuses, lines, [])
+        counted = balance(run, cloud_of(client).warehouse)
+        spent = [counted.spent] if counted.spent["requests"] else []
+        _write_audit(run, counted.statuses, counted.lines, spent)
         return
     _write_audit(run, run.tally(), _lines(run), _spent(run))
     _gather_quarantine(run)

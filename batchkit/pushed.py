@@ -17,7 +17,7 @@ from batchkit.outcome import STATUSES
 from batchkit.pushdown.results import IN_ORDER, Sent, Silence
 from batchkit.pushdown.statements import Statements
 from batchkit.rundir import Shard, Shards
-from batchkit.verdict import verdict_of
+from batchkit.verdict import refusal_of, verdict_of
 from batchkit.warehouse import TableName
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_ROWS",
+    "Balance",
     "PushedRows",
     "balance",
     "build_there",
@@ -195,16 +196,36 @@ def _silences(run: Run) -> list[Silence]:
     return silences
 
 
-def balance(run: Run, warehouse: Warehouse) -> tuple[dict[str, int], dict[str, int]]:
-    """Rows by status and lines by placement, counted by BigQuery in one query."""
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Rows by status, lines by placement, and what asking came to: requests, `ok`, tokens."""
+
+    statuses: Mapping[str, int]
+    lines: Mapping[str, int]
+    spent: Mapping[str, int]
+
+
+def balance(run: Run, warehouse: Warehouse) -> Balance:
+    """What has become of rows and lines, counted by BigQuery in one query."""
     sql = statements_of(run.definition).balance(_outputs(run), _silences(run))
     _keep(run, "balance", sql)
-    found: dict[str, dict[str, int]] = {"status": {}, "lines": {}}
+    found: dict[str, dict[str, int]] = {"status": {}, "lines": {}, "tokens": {}}
     for batch in warehouse.query_rows(sql).batches:
         for row in batch.to_pylist():
             found[row["what"]][row["name"]] = row["number"]
     statuses = {status: found["status"].get(status, 0) for status in STATUSES}
-    return statuses, {name: count for name, count in found["lines"].items() if count}
+    lines = {name: count for name, count in found["lines"].items() if count}
+    spent = {"requests": _asked(run), "ok": statuses["ok"], **found["tokens"]}
+    return Balance(statuses, lines, spent)
+
+
+def _asked(run: Run) -> int:
+    """Requests of jobs that have ended and were not refused as a whole."""
+    return sum(
+        shard.requests
+        for shard, attempt in run.asked()
+        if attempt.stage == "fetched" and refusal_of(attempt) is None
+    )
 
 
 class PushedRows:

@@ -117,9 +117,12 @@ class Watch:
         except (NotFoundError, NotAuthorisedError) as error:
             if not is_gone(error):
                 raise
-            return None, f"the output is gone ({error.message})"
-        missing = there is None and ended.get("state") in _WITH_OUTPUT
-        return there, "the job names no output" if missing else None
+            there, why = None, f"the output is gone ({error.message})"
+        else:
+            why = "there is no output of it"
+        # Facts of earlier versions do not say whether there must be one.
+        is_due = ended.get("has_output", ended.get("state") in _WITH_OUTPUT)
+        return there, why if there is None and is_due else None
 
     def _downloaded(self, attempt: Attempt, ended: Mapping[str, Any]) -> dict[str, Any] | None:
         path = self.run.responses_path(attempt)
@@ -151,4 +154,20 @@ def _ended(job: BatchJob) -> dict[str, Any]:
         "created": job.create_time.isoformat() if job.create_time else None,
         "ended": job.end_time.isoformat() if job.end_time else None,
         "output": job.destination.file_name,
+        "has_output": _has_output(job),
     }
+
+
+def _has_output(job: BatchJob) -> bool:
+    """Whether there must be an output: of a success, and on Vertex AI of all that has answers.
+
+    A job that stopped before it had answers has written nothing.
+    """
+    place, stats = job.destination, job.completion_stats
+    if job.state in _WITH_OUTPUT or place.file_name:
+        return True
+    if not (place.gcs_uris or place.bigquery_uri):
+        return False
+    if stats is not None:
+        return bool(stats.success_count or stats.failure_count)
+    return bool(job.content.get("outputInfo"))

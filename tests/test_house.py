@@ -26,6 +26,7 @@ _WHOLE = {
     "test_vertex_joins.py",
     "test_vertex_runs.py",
     "test_exactness.py",
+    "test_fault_matrix.py",
     "test_house.py",
     "test_kill.py",
     "test_laws.py",

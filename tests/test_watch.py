@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.cloud import storage as google_storage
 
 import batchkit as bk
 from batchkit import jsonl
+from batchkit.emulator import JobFault
 from batchkit.errors import InvalidRequestError, NotAuthorisedError
 from batchkit.events import Event, Polled, Said
 from batchkit.watch import Watch
@@ -14,6 +16,7 @@ from tests.google import Google, answered_lines, google, refusal, unanswered
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.conftest import VertexService
     from tests.scripted import Said as Reply
 
 SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
@@ -180,6 +183,28 @@ def test_a_success_that_names_no_output_is_asked_for_it_again(tmp_path: Path) ->
         service.end("batches/j0", output=answered_lines(["k0"]))
         assert watch(run, service, settle=60) == 0
     assert row(run)["status"] == "ok"
+
+
+def test_answers_of_a_job_that_was_stopped_are_waited_for(
+    tmp_path: Path, vertex: VertexService
+) -> None:
+    """The bucket's list may not show yet what the job says that it has written."""
+    vertex.emulator.inject(JobFault("cancel", answered=0.5))
+    table = [{"id": "a", "text": "hello"}, {"id": "b", "text": "you"}]
+    run = bk.build(table, SPEC, key="id", into=tmp_path / "run", target=vertex.uri("runs"))
+    bk.submit(run, client=vertex.client)
+    (job,) = vertex.client.batches.list_all()  # it has ended by now, and has written
+    (uri,) = vertex.emulator.storage.list(job.destination.gcs_uris[0])
+    with vertex.emulator.storage.open(uri) as stream:
+        content = stream.read()
+    storage = google_storage.Client()
+    storage.bucket(vertex.bucket).blob(uri.removeprefix(vertex.uri(""))).delete()
+    storage.close()
+    assert Watch(run, vertex.client, lambda _: None, 60).advance() == 1
+    with vertex.emulator.storage.create(uri, content_type="application/jsonl") as stream:
+        stream.write(content)
+    assert Watch(run, vertex.client, lambda _: None, 60).advance() == 0
+    assert bk.collect(run).tally()["ok"] == 1
 
 
 def test_an_output_that_may_not_be_read_is_an_error_and_not_a_loss(tmp_path: Path) -> None:

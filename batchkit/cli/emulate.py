@@ -21,8 +21,18 @@ if TYPE_CHECKING:
 
     from batchkit.emulator import Emulator
     from batchkit.emulator.bigquery import BigQuery
+    from batchkit.emulator.faults import Fault
 
 __all__ = ["emulate", "emulated", "emulated_client"]
+
+
+def _parsed(_: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[Fault]:
+    from batchkit.emulator import parse_fault  # noqa: PLC0415  # only this option needs it
+
+    try:
+        return [parse_fault(text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from error
 
 
 @click.command(
@@ -30,6 +40,7 @@ __all__ = ["emulate", "emulated", "emulated_client"]
     epilog=examples("""\
 batchkit emulate --folder /tmp/gemini
 batchkit emulate --port 0 --job-seconds 0 --pending-seconds 0
+batchkit emulate --fault error,share=0.1,code=8 --fault stick,times=1
 """),
 )
 @click.option(
@@ -58,6 +69,14 @@ batchkit emulate --port 0 --job-seconds 0 --pending-seconds 0
 @click.option(
     "--pending-seconds", type=SECONDS, default=1.0, show_default=True, help="How long it is queued."
 )
+@click.option(
+    "--fault",
+    "faults",
+    callback=_parsed,
+    multiple=True,
+    metavar="KIND[,NAME=VALUE…]",
+    help="What goes wrong, such as drop,share=0.1 or refuse,on=create; repeatable.",
+)
 @click.option("--bigquery", "with_bigquery", is_flag=True, help="Serve BigQuery, too.")
 @click.option(
     "--bigquery-python",
@@ -73,6 +92,7 @@ def emulate(  # noqa: PLR0913  # the options of a command
     seed: int,
     job_seconds: float,
     pending_seconds: float,
+    faults: list[Fault],
     with_bigquery: bool,
     bigquery_python: str | None,
 ) -> None:
@@ -87,6 +107,7 @@ def emulate(  # noqa: PLR0913  # the options of a command
     seconds = (pending_seconds, job_seconds)
     with contextlib.ExitStack() as opened:
         serving = opened.enter_context(emulated(place, port, seed=seed, seconds=seconds))
+        serving.inject(*faults)
         environment = dict(serving.environment)
         if with_bigquery:
             warehouse = opened.enter_context(_bigquery(bigquery_python, place))

@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchkit.emulator.blemishes import befallen
 from batchkit.emulator.clock import nanoseconds
 from batchkit.emulator.errors import Rpc
 from batchkit.emulator.files import Files, StoredFile
@@ -48,14 +49,19 @@ class BatchWork:
     def answer(self, job: Job) -> int:
         """All responses, in a blob."""
         answer = functools.partial(self.answering, known_model(job.model))
+        rows, fate = self._rows(job), self.workspace.fate
+        blemishes = befallen(fate.of_rows(job), rows, f"{self.workspace.seed}/{rows.name}")
         with self.workspace.blobs.write(job.output_blob) as stream:
-            return write_output(
-                self._rows(job),
+            failed = write_output(
+                rows,
                 answer,
                 stream,
                 seed=self.workspace.seed,
-                separator=b"\n" if job.file_name else b",",
+                is_file=bool(job.file_name),
+                blemishes=blemishes,
             )
+        fate.count(fault.kind for fault in blemishes.values())
+        return failed
 
     def halt(self, _job: Job, _count: int, _at: int) -> int:
         """Nothing comes of rows that were answered when a job stopped."""

@@ -20,6 +20,7 @@ from batchkit.emulator.jobs import Job
 from batchkit.emulator.messages import decode_body
 from batchkit.emulator.operations import operation
 from batchkit.emulator.paging import PAGE_PARAMETERS, page_token, requested_page
+from batchkit.emulator.quota import Quota, file_tokens, tokens_of
 from batchkit.emulator.routes import Route
 from batchkit.emulator.rows import Row, RowsWriter
 
@@ -61,6 +62,7 @@ class Batches:
         self._models = models
         self._pending = nanoseconds(pending_seconds)
         self._running = nanoseconds(job_seconds)
+        self._quota = Quota(workspace.state, life.jobs, workspace.limits)
 
     def routes(self) -> tuple[Route, ...]:
         """What this service answers."""
@@ -112,8 +114,10 @@ class Batches:
                 job = replace(job, total=self._take_file(job))
             else:
                 job = replace(job, total=self._take_inline(job, source.get("requests", {})))
+            tokens = self._tokens(job)
             with self._workspace.state.transaction():
-                self._check_room(job.created)
+                self._quota.take(job, tokens)
+                job = self._workspace.fate.befall(job, job.expires)
                 self._life.jobs.keep(job)
         except BaseException:
             self._life.clear(job)
@@ -142,14 +146,14 @@ class Batches:
             raise ApiError(Rpc.INVALID_ARGUMENT, text)
         return self._files.find(file_name.removeprefix("files/")).blob
 
-    def _check_room(self, now: int) -> None:
-        most = self._workspace.limits.concurrent_jobs
-        if self._life.jobs.alive(now) >= most:
-            text = (
-                "You exceeded your current quota, please check your plan and billing details. "
-                f"Limit: {most} concurrent batch jobs."
-            )
-            raise ApiError(Rpc.RESOURCE_EXHAUSTED, text)
+    def _tokens(self, job: Job) -> int:
+        """The tokens of a job's requests, where they matter."""
+        if not self._quota.counts_tokens:
+            return 0
+        if job.file_name:
+            path = self._workspace.blobs.path(job.input_blob)
+            return file_tokens(path, self._workspace.limits.line_bytes)
+        return sum(tokens_of(row.request) for row in self._life.rows(job).read_all())
 
     def _get(self, request: Request) -> Reply:
         job = self._life.observe(request["batch"])
@@ -171,7 +175,9 @@ class Batches:
         entries = self._life.jobs.page(page)
         listed = entries[: page.size]
         now = self._workspace.clock.nanoseconds()
-        reply: dict[str, Any] = {"operations": [operation(job, now) for _, job in listed]}
+        hidden = self._workspace.fate.hidden((job for _, job in listed), now)
+        shown = [operation(job, now) for _, job in listed if job.id not in hidden]
+        reply: dict[str, Any] = {"operations": shown}
         if len(entries) > page.size:
             reply["nextPageToken"] = page_token(listed[-1][0])
         return json_reply({name: value for name, value in reply.items() if value})

@@ -54,8 +54,9 @@ class Control:
         """What there is, and what was paid.
 
         `jobs` by state; `files` and `bytes` that have not expired; `buckets`, `objects` and
-        `object_bytes` of Cloud Storage; `calls` answered at once, by method; `requests`: how often
-        each wire key was processed, keyless rows under "".
+        `object_bytes` of Cloud Storage; `calls` answered at once, by method; `faults`: how often
+        each kind has struck; `requests`: how often each wire key was processed, keyless rows
+        under "".
         """
         for life in self._lives.values():
             life.settle()
@@ -72,6 +73,7 @@ class Control:
             "bytes": self._files.stored_bytes(),
             **self._storage.stats(),
             "calls": self._interactive.calls(),
+            "faults": self._workspace.fate.counts(),
         }
         return stats | ({"requests": self._processed()} if requests else {})
 

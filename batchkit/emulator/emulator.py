@@ -16,8 +16,10 @@ from batchkit.emulator.blobs import Blobs
 from batchkit.emulator.clock import Clock
 from batchkit.emulator.control import Control
 from batchkit.emulator.echo import echo
+from batchkit.emulator.fate import Fate
 from batchkit.emulator.files import Files
 from batchkit.emulator.interactive import Interactive
+from batchkit.emulator.interference import Interference
 from batchkit.emulator.jobs import Jobs
 from batchkit.emulator.life import Life
 from batchkit.emulator.limits import Limits
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from batchkit.emulator.bigquery import BigQuery
+    from batchkit.emulator.faults import Fault
 
     Effect = Callable[[str, str], None]
 
@@ -58,6 +61,7 @@ class _Options:
     models: tuple[str, ...]
     buckets: tuple[str, ...]
     quirks: Quirks
+    faults: tuple[Fault, ...]
     on_effect: Effect
 
 
@@ -90,12 +94,14 @@ class Emulator:
                 url=server.url,
                 seed=options.seed,
                 effect=options.on_effect,
+                fate=Fate(state, options.faults),
             )
+            self._fate = workspace.fate
             self._services = _services(workspace, options)
             opened.callback(self._services.vertex.tables.close)
             self._accounts = Accounts(workspace, self.folder / "credentials.json")
             routes = self._services.routes(self._accounts)
-            server.start(Router(routes, options.api_key))
+            server.start(Interference(self._fate, Router(routes, options.api_key)))
             self._opened = opened.pop_all()
 
     @property
@@ -136,6 +142,18 @@ class Emulator:
             "GOOGLE_CLOUD_LOCATION": self.location,
         }
 
+    def inject(self, *faults: Fault) -> None:
+        """Have these befall calls and jobs from now on, beside and after those there are.
+
+        A job keeps what befalls it when it is created, also after `heal`. How often each kind
+        has struck is in `stats()["faults"]`.
+        """
+        self._fate.inject(*faults)
+
+    def heal(self) -> None:
+        """Have nothing befall the calls and jobs that come."""
+        self._fate.heal()
+
     def stats(self) -> dict[str, Any]:
         """What `GET /_emulator/stats` says: jobs by state, files, objects, calls, requests."""
         return self._services.control.stats()
@@ -172,6 +190,7 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
     buckets: Iterable[str] = (),
     quirks: Quirks | None = None,
     bigquery: BigQuery | Mapping[str, str] | None = None,
+    faults: Iterable[Fault] = (),
     on_effect: Effect | None = None,
 ) -> Emulator:
     """Start an emulator of the Gemini APIs and Cloud Storage in a thread of this process.
@@ -182,6 +201,7 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
     `models` are known beside the current ones; a name with "embed" in it makes embeddings.
     `buckets` are made where they do not exist, in the US. `quirks` are how Vertex AI behaves where
     accounts differ; `bigquery`, or its variables, is what its jobs read and write by bq://.
+    `faults` are what goes wrong from the start on; see `Emulator.inject`.
     `on_effect` hears a kind ("batch.created", …) and a name once a change is on disk and before
     its reply is sent; when it raises ConnectionError the connection is cut instead.
     """
@@ -199,6 +219,7 @@ def serve(  # noqa: PLR0913 - one call, each option a keyword with a default
         models=tuple(models),
         buckets=tuple(buckets),
         quirks=quirks or Quirks(),
+        faults=tuple(faults),
         on_effect=on_effect or _unheard,
     )
     emulator = Emulator(options)

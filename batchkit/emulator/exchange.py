@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -12,7 +12,6 @@ from batchkit.emulator.errors import ApiError, Rpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from io import BufferedIOBase
     from pathlib import Path
 
 __all__ = ["Body", "FileSlice", "OpenSlice", "Reply", "Request", "Stream", "json_reply"]
@@ -23,15 +22,28 @@ _CHUNK_LENGTH = re.compile(rb"[0-9a-fA-F]{1,15}")
 _JSON = ("Content-Type", "application/json; charset=UTF-8")
 
 
+class _Source(Protocol):
+    """Where a body comes from: a connection, or the beginning of one."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Up to so many bytes, as they arrive."""
+        ...
+
+    def readline(self, size: int, /) -> bytes:
+        """Up to so many bytes of a line."""
+        ...
+
+
 class Body:
     """A request's body on the wire, of a known length or in chunks.
 
     Every method raises ConnectionError when the client is gone before the body's end.
     """
 
-    def __init__(self, stream: BufferedIOBase, length: int | None) -> None:
+    def __init__(self, stream: _Source, length: int | None) -> None:
         """`length` is None when the body comes in chunks (RFC 9112, section 7.1)."""
         self._stream = stream
+        self._length = length
         self._pieces = self._chunked() if length is None else self._sized(length)
 
     def pieces(self) -> Iterator[bytes]:
@@ -49,6 +61,13 @@ class Body:
                 raise ApiError(Rpc.INVALID_ARGUMENT, message)
             parts.append(piece)
         return b"".join(parts)
+
+    def broken(self) -> Body:
+        """This body, not begun yet, as it is when the connection is cut in the middle of it.
+
+        Of one in chunks, or an empty one, nothing comes.
+        """
+        return Body(_Ending(self._stream, (self._length or 0) // 2), self._length or None)
 
     def drain(self) -> None:
         """Read and drop what is left, so that the next request starts where it should."""
@@ -84,6 +103,24 @@ class Body:
             message = "the connection was cut inside a chunked body"
             raise ConnectionAbortedError(message)
         return line
+
+
+class _Ending:
+    """The first bytes of a stream, and then its end."""
+
+    def __init__(self, stream: _Source, size: int) -> None:
+        self._stream = stream
+        self._left = size
+
+    def read1(self, size: int, /) -> bytes:
+        """Up to so many bytes, as they arrive."""
+        piece = self._stream.read1(min(size, self._left)) if self._left else b""
+        self._left -= len(piece)
+        return piece
+
+    def readline(self, _: int, /) -> bytes:
+        """No line comes any more."""
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +178,14 @@ class Stream:
 class Reply:
     """A reply: the pieces of its body are bytes, and slices of files that are never loaded.
 
-    Or its body is one stream. Whoever gets a reply closes it.
+    Or its body is one stream. Whoever gets a reply closes it. One that `is_cut` ends in the middle
+    of its body, and its connection with it.
     """
 
     status: int
     pieces: tuple[bytes | FileSlice | OpenSlice | Stream, ...]
     headers: tuple[tuple[str, str], ...] = (_JSON,)
+    is_cut: bool = False
 
     def close(self) -> None:
         """Close what is open for the body."""

@@ -17,6 +17,7 @@ from batchkit.emulator.rows import Rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batchkit.emulator.faults import JobFault
     from batchkit.emulator.jobs import EndState, Job, Jobs
     from batchkit.emulator.workspace import Workspace
 
@@ -28,6 +29,12 @@ _ERRORS: dict[str, tuple[int, str]] = {
     "CANCELLED": (Rpc.CANCELLED, "The operation was cancelled."),
     "EXPIRED": (Rpc.DEADLINE_EXCEEDED, "The batch job did not finish in time and has expired."),
     "FAILED": (Rpc.DEADLINE_EXCEEDED, "The batch job did not finish in time."),
+}
+
+_STOPPED: dict[str, EndState] = {"expire": "EXPIRED", "fail": "FAILED", "cancel": "CANCELLED"}
+_FAILURES: dict[int, str] = {
+    Rpc.INVALID_ARGUMENT: "Failed to import data: the requests are not valid.",
+    Rpc.INTERNAL: "An internal error has occurred. Please retry.",
 }
 
 
@@ -145,7 +152,8 @@ class Life:
         if job.state:
             return job
         if job.due <= min(now, job.expires):
-            return self._answered(job)
+            fault = self.workspace.fate.end_of(job)
+            return self._stopped(job, fault) if fault else self._answered(job)
         if job.expires <= now:
             return self._halted(job, self.work.late(job), job.expires)
         return job
@@ -169,11 +177,21 @@ class Life:
         return self._kept(_end(job, "SUCCEEDED", job.due), processed=job.total)
 
     def _halted(self, job: Job, state: EndState, at: int) -> Job:
+        return self._partial(job, _end(job, state, at), job.answered(at))
+
+    def _stopped(self, job: Job, fault: JobFault) -> Job:
+        """Ended by a fault, at the moment when it would have succeeded."""
+        ended = _end(job, _STOPPED[fault.kind], job.due)
+        if fault.kind == "fail":
+            text = fault.message or _FAILURES.get(fault.code, "The batch job failed.")
+            ended = replace(ended, error_code=fault.code, error_message=text)
+        return self._partial(job, ended, round(job.total * fault.answered))
+
+    def _partial(self, job: Job, ended: Job, processed: int) -> Job:
         """Ended before all rows were answered: those that were are paid."""
-        processed = job.answered(at)
-        failed = self.work.halt(job, processed, at) if processed else 0
-        job = replace(job, succeeded=processed - failed, failed=failed)
-        return self._kept(_end(job, state, at), processed=processed)
+        failed = self.work.halt(job, processed, ended.ended) if processed else 0
+        ended = replace(ended, succeeded=processed - failed, failed=failed)
+        return self._kept(ended, processed=processed)
 
     def _kept(self, job: Job, *, processed: int) -> Job:
         """Put an end on disk with all that belongs to it, then drop what led there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Limits"]
@@ -20,6 +21,9 @@ class Limits:
     `display_name_characters`: https://ai.google.dev/api/files. `output_seconds` is not
     documented: the emulator keeps a job's output as long as any other file. `line_bytes` is
     the emulator's own, so that a file without newlines does not fill the memory.
+    `enqueued_tokens` are those of all jobs of a model that have not ended, by the emulator's count;
+    they depend on account and model (https://ai.google.dev/gemini-api/docs/rate-limits), and are
+    not limited unless asked for.
 
     Those of Vertex AI begin with `vertex_`: bytes of each input object, rows of a job that
     generates, embeds, or embeds with a text-embedding model, how long it may wait and then run.
@@ -31,6 +35,7 @@ class Limits:
     file_bytes: int = 2 * _GIBIBYTE
     storage_bytes: int = 20 * _GIBIBYTE
     concurrent_jobs: int = 100
+    enqueued_tokens: float = math.inf
     file_seconds: float = 48 * _HOUR_SECONDS
     output_seconds: float = 48 * _HOUR_SECONDS
     job_seconds: float = 48 * _HOUR_SECONDS

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from batchkit.emulator.blobs import Blobs
 
-__all__ = ["Row", "Rows", "RowsWriter"]
+__all__ = ["LABEL", "Row", "Rows", "RowsWriter"]
 
 _ROWS_PER_PAGE = 4096
-_LABEL = "batchkit"
+LABEL = "batchkit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Row:
         key = self.tag.get("metadata", self.tag).get("key")
         if key is None:
             labels: Any = self.request.get("labels")
-            key = labels.get(_LABEL) if labels.__class__ is dict else None
+            key = labels.get(LABEL) if labels.__class__ is dict else None
         return key if isinstance(key, str) else ""
 
 
@@ -68,6 +68,10 @@ class Rows:
                 for start, stop in zip(starts, stops, strict=True):
                     row = orjson.loads(os.pread(descriptor, stop - start, start))
                     yield Row(row["request"], row["tag"])
+
+    def read_all(self) -> Iterator[Row]:
+        """All rows, in the order of the input."""
+        return self.read(np.arange(len(self), dtype=np.int64))
 
     def wire_keys(self, count: int) -> Iterator[str]:
         """The keys of the first `count` rows, in the order of the input."""

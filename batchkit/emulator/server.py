@@ -150,9 +150,14 @@ class _Handler(BaseHTTPRequestHandler):
             # Before the head is sent: a file that is gone is not found.
             pieces = [_opened(piece, files) for piece in reply.pieces]
             self._send_head(reply, pieces)
+            if reply.is_cut:
+                pieces = _first_half(pieces)
             for piece in pieces if self.command != "HEAD" else ():
                 self._send_piece(piece)
             self.wfile.flush()
+        if reply.is_cut:
+            message = "a reply was to be cut"
+            raise ConnectionAbortedError(message)
 
     def _send_head(self, reply: Reply, pieces: list[bytes | OpenSlice | Stream]) -> None:
         self.send_response(reply.status)
@@ -201,6 +206,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
         """Say nothing: the emulator's user reads its own output."""
+
+
+def _first_half(pieces: list[bytes | OpenSlice | Stream]) -> list[bytes | OpenSlice | Stream]:
+    """The first half of a body; of a stream, whose length nobody knows, nothing."""
+    sized = [piece for piece in pieces if not isinstance(piece, Stream)]
+    left = sum(map(len, sized)) // 2
+    half: list[bytes | OpenSlice | Stream] = []
+    for piece in sized:
+        if isinstance(piece, bytes):
+            half.append(piece[:left])
+        else:
+            half.append(OpenSlice(piece.file, piece.start, min(piece.stop, piece.start + left)))
+        left -= min(left, len(piece))
+    return half
 
 
 def _opened(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from batchkit.emulator.blobs import Blobs
     from batchkit.emulator.clock import Clock
+    from batchkit.emulator.fate import Fate
     from batchkit.emulator.limits import Limits
     from batchkit.emulator.state import State
 
@@ -21,7 +22,7 @@ class Workspace:
     """The ground under the services of one emulator.
 
     `url` is where it answers. `effect` is called with a kind and a resource name after a change is
-    on disk and before its reply is sent.
+    on disk and before its reply is sent. `fate` knows what befalls calls, jobs and rows.
     """
 
     state: State
@@ -31,3 +32,4 @@ class Workspace:
     url: str
     seed: int
     effect: Callable[[str, str], None]
+    fate: Fate

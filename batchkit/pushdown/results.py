@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchkit.errors import TableError
 from batchkit.layout import ANSWER, PROVENANCE, RAW
+from batchkit.pushdown.decoding import TOKENS
 from batchkit.pushdown.fitting import answer_fields
 from batchkit.pushdown.literals import column_name, indented, text
 from batchkit.pushdown.outcomes import OUTCOME_COLUMNS, outcomes_sql
@@ -151,12 +152,15 @@ def balance_sql(
 ) -> str:
     """How many rows have each status, and how many answers were placed how: the audit.
 
-    Columns `what` ("status" or "lines"), `name` and `number`.
+    And how many tokens of each kind answers took. Columns `what` ("status", "lines" or "tokens"),
+    `name` and `number`.
     """
     return f"""\
 WITH
 stated AS (
-  SELECT {indented(_said(silences)["status"])} AS status
+  SELECT
+    {indented(_said(silences)["status"], 4)} AS status,
+    {", ".join(f"outcome.{name}" for name in TOKENS)}
   FROM {rows} AS source
   LEFT JOIN (
     {indented(outcomes_sql(answers, answer_fields(schema)), 4)}
@@ -184,6 +188,7 @@ SELECT 'status' AS what, status AS name, COUNT(*) AS number
 FROM stated
 GROUP BY status
 {_PLACEMENTS}
+{_TOKEN_SUMS}
 """
 
 
@@ -197,6 +202,11 @@ _PLACEMENTS = "\n".join(
         ("unknown", "copies", "batchkit_key IS NOT NULL AND NOT is_known"),
         ("unkeyed", "copies", "batchkit_key IS NULL"),
     )
+)
+
+_TOKEN_SUMS = "\n".join(
+    f"UNION ALL\nSELECT 'tokens', {text(name)}, CAST(IFNULL(SUM({name}), 0) AS INT64)\nFROM stated"
+    for name in TOKENS
 )
 
 

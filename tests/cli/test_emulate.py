@@ -35,6 +35,22 @@ def emulating(
         command.communicate(timeout=20)
 
 
+def test_the_emulator_is_told_what_goes_wrong(tmp_path: Path) -> None:
+    faults = ["--fault", "drop,share=0.5", "--fault", "refuse,on=list"]
+    with emulating(*faults) as (_, variables):
+        url = variables["GOOGLE_GEMINI_BASE_URL"]
+        client = bk.Gemini(variables["GEMINI_API_KEY"], base_url=url)
+        spec = bk.generate("gemini-3.8-flash", "{text}")
+        results = bk.run([{"text": "a"}] * 4, spec, into=tmp_path / "run", client=client)
+    assert {status: n for status, n in results.tally().items() if n} == {"ok": 2, "missing": 2}
+
+
+def test_a_fault_that_there_is_not_is_refused(say: Command) -> None:
+    said = say("emulate", "--fault", "explode")
+    assert said.code == 2
+    assert "Invalid value for '--fault': 'explode' is no fault; there are refuse" in said.error
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_the_emulator_prints_its_exports_and_serves_until_it_is_stopped(
     tmp_path: Path, stop: int

@@ -7,6 +7,7 @@ import pytest
 from batchkit.emulator import Clock, Limits
 from batchkit.emulator.blobs import Blobs
 from batchkit.emulator.errors import ApiError
+from batchkit.emulator.fate import Fate
 from batchkit.emulator.files import Files, StoredFile
 from batchkit.emulator.jobs import Jobs
 from batchkit.emulator.state import State
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 def test_services_of_one_workspace_keep_what_belongs_together_or_nothing(tmp_path: Path) -> None:
     clock = Clock()
     state = State(tmp_path / "state.sqlite", clock, seed=0)
-    workspace = Workspace(state, Blobs(tmp_path), clock, Limits(), "http://x", 0, lambda *_: None)
+    blobs = Blobs(tmp_path)
+    workspace = Workspace(
+        state, blobs, clock, Limits(), "http://x", 0, lambda *_: None, Fate(state)
+    )
     files, jobs = Files(workspace), Jobs(workspace.state)
     file = StoredFile("mine", "", "", 0, "", 0, 1 << 62, "UPLOADED", "blob")
 

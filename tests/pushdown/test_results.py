@@ -10,6 +10,7 @@ import batchkit as bk
 from batchkit.errors import TableError
 from batchkit.layout import Layout
 from batchkit.pushdown.columns import Columns
+from batchkit.pushdown.decoding import TOKENS
 from batchkit.pushdown.outcomes import OUTCOME_COLUMNS, answers_sql
 from batchkit.pushdown.requests import Source, requests_sql
 from batchkit.pushdown.results import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MODEL = "gemini-3.5-flash"
 FIELDS = [{"name": "id", "type": "INT64"}, {"name": "text", "type": "STRING"}]
 COLUMNS = Columns(FIELDS)
+NO_TOKENS = dict.fromkeys(TOKENS, 0)
 SPEC = bk.generate(MODEL, "Say {text}")
 
 
@@ -86,7 +88,7 @@ class Place:
         return self._bigquery.ask(sql + IN_ORDER)
 
     def balance(self, *silences: Silence, schema: Any = None) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {"status": {}, "lines": {}}
+        found: dict[str, dict[str, int]] = {"status": {}, "lines": {}, "tokens": {}}
         given = (self.sql("built"), self.answers)
         for row in self._bigquery.ask(balance_sql(*given, silences=silences, schema=schema)):
             found[row["what"]][row["name"]] = row["number"]
@@ -126,6 +128,7 @@ def test_each_row_comes_once_whatever_became_of_it(bigquery: Warehouse) -> None:
     assert place.balance(silence) == {
         "status": {"ok": 1, "rejected": 1, "error": 2, "missing": 1, "pending": 1},
         "lines": {"joined": 3, "repeated": 1, "conflict": 1, "unknown": 2, "unkeyed": 1},
+        "tokens": NO_TOKENS,
     }
 
 
@@ -136,7 +139,7 @@ def test_a_run_without_an_answer_yet_is_pending(bigquery: Warehouse) -> None:
     assert list(row) == ["id", "text", *(f"gemini_{name}" for name in OUTCOME_COLUMNS)]
     assert row["gemini_status"] == "pending"
     nothing = {"joined": 0, "repeated": 0, "conflict": 0, "unknown": 0, "unkeyed": 0}
-    assert place.balance() == {"status": {"pending": 1}, "lines": nothing}
+    assert place.balance() == {"status": {"pending": 1}, "lines": nothing, "tokens": NO_TOKENS}
 
 
 # What its own library tells google-cloud-bigquery.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from batchkit.emulator.answering import Answering
+from batchkit.emulator.blemishes import spoilt
 from batchkit.emulator.errors import AnswerError, Rpc, http_status, status_name
 from batchkit.emulator.models import is_legacy
 from batchkit.emulator.tokens import text_tokens
@@ -17,11 +18,12 @@ from batchkit.emulator.vertex.messages import decode_request
 
 if TYPE_CHECKING:
     from batchkit.emulator.answering import Answerer
+    from batchkit.emulator.faults import RowFault
     from batchkit.emulator.models import Model
     from batchkit.emulator.rows import Row
     from batchkit.emulator.vertex.quirks import Quirks
 
-__all__ = ["Answer", "Answers"]
+__all__ = ["Answer", "AnsweredRow", "Answers"]
 
 _GEMINI_HOST = "generativelanguage.googleapis.com"
 _TEXT_OPTIONS = ("title", "task_type", "outputDimensionality", "output_dimensionality")
@@ -31,8 +33,18 @@ _TEXT_OPTIONS = ("title", "task_type", "outputDimensionality", "output_dimension
 class Answer:
     """What came of a row: a response, or else a status that is not empty."""
 
-    response: dict[str, Any]
+    response: Any
     status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredRow:
+    """A row with its number as it is written: under this name, with this answer and this fault."""
+
+    number: int
+    row: Row
+    answer: Answer
+    fault: RowFault | None
 
 
 class Answers:
@@ -42,10 +54,10 @@ class Answers:
         self.quirks: Quirks = quirks
         self._answering = Answering(answerer, _check_uri)
 
-    def answer(self, model: Model, row: Row) -> Answer:
-        """The response to a row, or why there is none."""
+    def answer(self, model: Model, row: Row, fault: RowFault | None = None) -> Answer:
+        """The response to a row, as its fault makes it, or why there is none."""
         try:
-            return Answer(self.response(model, row.request))
+            return Answer(spoilt(fault, self.response(model, row.request)))
         except AnswerError as error:
             return Answer({}, _status(error))
 

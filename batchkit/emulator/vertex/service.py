@@ -104,6 +104,8 @@ class Vertex:
         with self._workspace.state.transaction():
             job = self._planned(model, body["displayName"])
             order = self._orders.place(job.id, _place(request), job.starts, body)
+            longest = nanoseconds(self._workspace.limits.vertex_pending_seconds)
+            job = self._workspace.fate.befall(job, job.created + longest)
             self.life.jobs.keep(job)
         self._workspace.effect("batch.created", order.name)
         return json_reply(prediction_job(job, order, job.created))
@@ -149,10 +151,13 @@ class Vertex:
         page = requested_page(request.query, default=_DEFAULT_PAGE, largest=_LARGEST_PAGE)
         now = self._workspace.clock.nanoseconds()
         listed: list[tuple[int, dict[str, Any]]] = []
-        for sequence, job in self.life.jobs.page(Page(_EVERYTHING, page.before)):
+        entries = self.life.jobs.page(Page(_EVERYTHING, page.before))
+        hidden = self._workspace.fate.hidden((job for _, job in entries), now)
+        for sequence, job in entries:
             order = self._orders.find(job.id)
             resource = prediction_job(job, order, now)
-            if order.place == _place(request) and matches(resource):
+            is_here = order.place == _place(request) and job.id not in hidden
+            if is_here and matches(resource):
                 listed.append((sequence, resource))
         reply: dict[str, Any] = {"batchPredictionJobs": [each for _, each in listed[: page.size]]}
         if len(listed) > page.size:

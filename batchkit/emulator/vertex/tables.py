@@ -21,14 +21,11 @@ from batchkit.emulator.rows import Row, Rows, RowsWriter
 from batchkit.emulator.vertex.intake import check_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    import numpy as np
-    import numpy.typing as npt
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from batchkit.emulator.jobs import Job
     from batchkit.emulator.models import Model
-    from batchkit.emulator.vertex.answers import Answer
+    from batchkit.emulator.vertex.answers import Answer, AnsweredRow
     from batchkit.emulator.vertex.orders import Order
     from batchkit.emulator.workspace import Workspace
 
@@ -39,6 +36,7 @@ _MULTI_REGIONS = frozenset({"US", "EU"})
 _REFUSED_TYPES = frozenset({"ARRAY", "STRUCT", "RECORD", "RANGE", "DATETIME", "GEOGRAPHY"})
 _RESERVED = frozenset({"response", "status", "processed_time", "predictions"})
 _NOT_FOUND = 404
+_RENAMING = frozenset({"unkey", "stray"})
 _STRINGS = pa.string()
 
 
@@ -104,36 +102,38 @@ class Tables:
         self,
         order: Order,
         job: Job,
-        answered: Iterator[tuple[Row, Answer]],
+        answered: Iterable[AnsweredRow],
         *,
-        numbers: npt.NDArray[np.int64],
         at: int,
     ) -> int:
-        """Write answers as a table, beside the columns of the rows with these numbers.
+        """Write answers as a table, beside the columns of their rows.
 
         How many failed. A table of that name is replaced: this job made it, before it was killed.
         """
-        rows, answers = zip(*answered, strict=True) if len(numbers) else ((), ())
-        columns, fields = self._columns(job, numbers, rows)
+        answered = list(answered)
+        columns, fields = self._columns(job, answered)
+        answers = [each.answer for each in answered]
         for name, kind, array in _answer_columns(job, answers, fields, at):
             columns = columns.append_column(name, array)
             fields.append({"name": name, "type": kind, "mode": "NULLABLE"})
         self._load(order, columns.replace_schema_metadata(None), fields)
-        return sum(bool(answer.status) for answer in answers)
+        return len({each.number for each in answered if each.answer.status})
 
     def _columns(
-        self, job: Job, numbers: npt.NDArray[np.int64], rows: tuple[Row, ...]
+        self, job: Job, answered: list[AnsweredRow]
     ) -> tuple[pa.Table, list[dict[str, Any]]]:
         """What stands beside the answers: all columns of the input, of objects their requests."""
         path = self._workspace.blobs.path(job.columns_blob)
         if path.exists():
             table = pq.read_table(path)
             fields: list[dict[str, Any]] = orjson.loads((table.schema.metadata or {})[b"fields"])
-            return table.take(pa.array(numbers)), [each | {"mode": "NULLABLE"} for each in fields]
+            table = table.take(pa.array([each.number for each in answered], pa.int64()))
+            return _renamed(table, answered), [each | {"mode": "NULLABLE"} for each in fields]
+        requests = [each.row.request for each in answered]
         if is_legacy(job.model):
-            texts, name, kind = [row.request["content"] for row in rows], "content", "STRING"
+            texts, name, kind = [request["content"] for request in requests], "content", "STRING"
         else:
-            texts = [orjson.dumps(row.request).decode() for row in rows]
+            texts = [orjson.dumps(request).decode() for request in requests]
             name, kind = "request", "JSON"
         table = pa.table({name: pa.array(texts, _STRINGS)})
         return table, [{"name": name, "type": kind, "mode": "NULLABLE"}]
@@ -227,6 +227,20 @@ def _keys(table: pa.Table) -> list[str | None]:
     return [None] * len(table)
 
 
+def _renamed(table: pa.Table, answered: list[AnsweredRow]) -> pa.Table:
+    """The columns of rows, with the keys of those whose fault has changed them."""
+    if not any(each.fault and each.fault.kind in _RENAMING for each in answered):
+        return table
+    if not any(_keys(table)):
+        return table
+    keys = [
+        each.row.tag.get("key") if each.fault and each.fault.kind in _RENAMING else key
+        for key, each in zip(table["key"].to_pylist(), answered, strict=True)
+    ]
+    place = table.column_names.index("key")
+    return table.set_column(place, "key", pa.array(keys, _STRINGS))
+
+
 def _request(text: Any) -> dict[str, Any]:
     """A request in a column; what is no JSON object has no contents, and fails its row."""
     try:
@@ -237,7 +251,7 @@ def _request(text: Any) -> dict[str, Any]:
 
 
 def _answer_columns(
-    job: Job, answers: tuple[Answer, ...], fields: list[dict[str, Any]], at: int
+    job: Job, answers: list[Answer], fields: list[dict[str, Any]], at: int
 ) -> Iterator[tuple[str, str, pa.Array]]:
     """Name, type and values of each column that a job adds: JSON, if its requests are."""
     legacy = is_legacy(job.model)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from batchkit.emulator.answering import dumps_answer
+from batchkit.emulator.blemishes import befallen, broken_line, versions
 from batchkit.emulator.clock import timestamp
 from batchkit.emulator.disorder import seeded_order
 from batchkit.emulator.errors import ApiError, Rpc
 from batchkit.emulator.life import WorkError
 from batchkit.emulator.models import known_model
 from batchkit.emulator.rows import Rows
+from batchkit.emulator.vertex.answers import AnsweredRow
 from batchkit.emulator.vertex.intake import import_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    import numpy.typing as npt
+
+    from batchkit.emulator.blemishes import Blemishes
     from batchkit.emulator.jobs import EndState, Job
-    from batchkit.emulator.rows import Row
     from batchkit.emulator.storage import Access
-    from batchkit.emulator.vertex.answers import Answer, Answers
+    from batchkit.emulator.vertex.answers import Answers
     from batchkit.emulator.vertex.orders import Order, Orders
     from batchkit.emulator.vertex.tables import Tables
     from batchkit.emulator.workspace import Workspace
@@ -96,33 +101,48 @@ class PredictionWork:
             raise WorkError(Rpc.NOT_FOUND, text) from error
 
     def _written(self, job: Job, count: int, at: int) -> int:
-        order = self.orders.find(job.id)
-        seed = f"{self.workspace.seed}/{job.blob}"
+        order, fate = self.orders.find(job.id), self.workspace.fate
+        rows, seed = self._rows(job), f"{self.workspace.seed}/{job.blob}"
         numbers = seeded_order(seed, count)
-        answered = self._answered(job, self._rows(job).read(numbers))
+        blemishes = befallen(fate.of_rows(job), rows, seed)
+        answered = self._answered(job, numbers, blemishes, is_table=bool(order.output_table))
         if order.output_table:
-            return self.tables.write(order, job, answered, numbers=numbers, at=at)
+            failed = self.tables.write(order, job, answered, at=at)
+        else:
+            failed = self._write_object(order, job, answered, at)
+        fate.count(blemishes[number].kind for number in numbers.tolist() if number in blemishes)
+        return failed
+
+    def _write_object(
+        self, order: Order, job: Job, answered: Iterator[AnsweredRow], at: int
+    ) -> int:
+        model, moment = known_model(job.model), f"{timestamp(at)[:-7]}+00:00"
+        failed: set[int] = set()
         try:
             with self.access.create(
                 f"{order.output_folder}/{_OUTPUT}", content_type="application/jsonl"
             ) as stream:
-                failed = 0
-                for row, answer in answered:
-                    failed += bool(answer.status)
-                    stream.write(dumps_answer(self._line(job, row, answer, at)) + b"\n")
-                return failed
+                for each in answered:
+                    if each.answer.status:
+                        failed.add(each.number)
+                    line = dumps_answer(self.answers.line(model, each.row, each.answer, moment))
+                    stream.write(broken_line(each.fault, line) + b"\n")
         except ApiError as error:
             text = f"Failed to write to {order.output_folder}: {error.message}"
             raise WorkError(Rpc.NOT_FOUND, text) from error
+        return len(failed)
 
-    def _answered(self, job: Job, rows: Iterator[Row]) -> Iterator[tuple[Row, Answer]]:
-        model = known_model(job.model)
-        for row in rows:
-            yield row, self.answers.answer(model, row)
-
-    def _line(self, job: Job, row: Row, answer: Answer, at: int) -> dict[str, Any]:
-        moment = f"{timestamp(at)[:-7]}+00:00"
-        return self.answers.line(known_model(job.model), row, answer, moment)
+    def _answered(
+        self, job: Job, numbers: npt.NDArray[np.int64], blemishes: Blemishes, *, is_table: bool
+    ) -> Iterator[AnsweredRow]:
+        """What is written, in its order: a row once, unless its fault says otherwise."""
+        model, rows = known_model(job.model), self._rows(job)
+        for number, row in zip(numbers.tolist(), rows.read(numbers), strict=True):
+            fault = blemishes.get(number)
+            answer = self.answers.answer(model, row, fault)
+            for known_as, change in versions(fault, row, breaks_lines=not is_table):
+                changed = replace(answer, response=change(answer.response))
+                yield AnsweredRow(number, known_as, changed, fault)
 
     def _rows(self, job: Job) -> Rows:
         return Rows(self.workspace.blobs, job.blob)

@@ -7,6 +7,7 @@ import pytest
 from batchkit.emulator.blobs import Blobs
 from batchkit.emulator.clock import Clock
 from batchkit.emulator.errors import ApiError
+from batchkit.emulator.fate import Fate
 from batchkit.emulator.limits import Limits
 from batchkit.emulator.state import State
 from batchkit.emulator.storage import Access, Storage
@@ -26,7 +27,7 @@ def storage(tmp_path: Path) -> Iterator[Storage]:
     def unexpected(kind: str, name: str) -> None:
         raise AssertionError(kind, name)
 
-    workspace = Workspace(state, blobs, clock, Limits(), "http://x", 0, unexpected)
+    workspace = Workspace(state, blobs, clock, Limits(), "http://x", 0, unexpected, Fate(state))
     yield Storage(workspace, ("one", "other"))
     state.close()
 

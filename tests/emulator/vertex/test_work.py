@@ -6,7 +6,9 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from batchkit.emulator import Clock, Limits, echo, serve
+import pytest
+
+from batchkit.emulator import Clock, JobFault, Limits, RowFault, echo, serve
 from tests.emulator.conftest import START
 
 from .client import BUCKET, VertexClient, generate_line
@@ -276,3 +278,76 @@ def test_limits_of_time_can_be_shrunk(clock: Clock, kept_folder: Path) -> None:
         clock.advance(10)
         assert client.state(job) == "FAILED"
         client.session.close()
+
+
+@pytest.mark.parametrize(
+    "fault, state",
+    [
+        (JobFault("expire", answered=0.4), "EXPIRED"),
+        (JobFault("fail", answered=0.4), "FAILED"),
+        (JobFault("cancel", answered=0.4), "CANCELLED"),
+    ],
+)
+def test_a_job_that_ends_early_keeps_what_is_answered(
+    here: VertexClient, fault: JobFault, state: str
+) -> None:
+    here.emulator.inject(fault)
+    job = here.run(LINES)
+    assert job["state"] == f"JOB_STATE_{state}"
+    assert job["completionStats"] == {"successfulCount": "4", "incompleteCount": "6"}
+    assert sorted(labels(here.output(job))) == KEYS[:4]
+    assert here.emulator.stats()["requests"] == dict.fromkeys(KEYS[:4], 1)
+
+
+def test_a_job_that_is_stuck_expires_after_three_days_unpaid(
+    here: VertexClient, clock: Clock
+) -> None:
+    here.emulator.inject(JobFault("stick", times=1))
+    job = created(here)
+    clock.advance(72 * HOUR - 1)
+    assert here.state(job) == "PENDING"
+    clock.advance(1)
+    assert here.state(job) == "EXPIRED"
+    assert here.emulator.stats()["requests"] == {}
+
+
+def test_a_job_that_is_hidden_is_in_no_list(here: VertexClient, clock: Clock) -> None:
+    here.emulator.inject(JobFault("hide", seconds=60, times=1))
+    job = here.run(LINES)
+    query = {"filter": 'displayName="test"'}
+    assert here.call("GET", params=query) == {}
+    clock.advance(60)
+    (found,) = here.call("GET", params=query)["batchPredictionJobs"]
+    assert found["name"] == job["name"]
+
+
+def test_a_nameless_line_has_no_label_and_a_strange_one_another_request(
+    here: VertexClient,
+) -> None:
+    here.emulator.inject(RowFault("unkey", share=0.2), RowFault("stray", share=0.3))
+    requests = [line["request"] for line in here.output(here.run(LINES))]
+    nameless = [request for request in requests if "labels" not in request]
+    known = [line["request"]["contents"] for line in LINES]
+    assert len(nameless) == 2
+    assert all(request["contents"] in known for request in nameless)
+    strange = [request for request in requests if request["contents"] not in known]
+    assert [request["labels"] for request in strange] == [{"batchkit": "nobody"}] * 3
+
+
+def test_faults_befall_embeddings_of_either_kind(here: VertexClient) -> None:
+    here.emulator.inject(
+        RowFault("garble", share=0.5), RowFault("stray", share=0.25), RowFault("unkey", share=0.25)
+    )
+    content = {"parts": [{"text": "hello"}]}
+    request = {"content": content, "embed_content_config": {"output_dimensionality": 8}}
+    lines = [{"key": f"r{i}", "request": request} for i in range(4)]
+    found = here.output(here.run(lines, "publishers/google/models/gemini-embedding-001"))
+    sizes = [len(line["response"]["embedding"]["values"]) for line in found]
+    assert sorted(sizes) == [4, 4, 8, 8]
+    assert len([line for line in found if "key" not in line]) == 1
+    assert len({line.get("key") for line in found} & {line["key"] for line in lines}) == 2
+    legacy = [{"content": text, "outputDimensionality": 8} for text in "abcd"]
+    found = here.output(here.run(legacy, "publishers/google/models/text-embedding-005"))
+    sizes = [len(line["predictions"][0]["embeddings"]["values"]) for line in found]
+    assert sorted(sizes) == [4, 4, 8, 8]
+    assert sum(line["instance"]["content"] not in "abcd" for line in found) == 1
