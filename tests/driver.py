@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.dataset
-
 from google.cloud import bigquery, storage
 from google.cloud.bigquery_storage import BigQueryReadClient
 
@@ -43,14 +42,13 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def drive(table: str, target: str, service: tuple[str, str], die_at: int = 0) -> None:
-    """Take a table through a run beside it; `service` is address and key, 0 is never to die."""
+def drive(table: str, target: str, service: tuple[str, str]) -> None:
+    """Take a table through a run beside it; `service` is address and key."""
     url, key = service
     folder = Path(table).parent / "run"
     client = bk.Gemini(key, base_url=url)
-    built = bk.build(table, SPEC, key="id", into=folder, target=target, limits={"max_rows": 4})
-    run = bk.Run(built.folder, observe=[Killer(die_at)])
-    bk.submit(run, client=client, settle_seconds=0.3)
+    run = bk.build(table, SPEC, key="id", into=folder, target=target, limits={"max_rows": 4})
+    bk.submit(run, client=client, settle_seconds=SETTLE_SECONDS)
     bk.wait(run, client=client, poll_seconds=0.05)
     bk.collect(run, client=client).to_parquet(folder / "out.parquet")
 
@@ -104,7 +102,13 @@ class Doom:
 _CHANGES = frozenset({"open", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
 
 
-def endure(folder: str, target: str, environment: dict[str, str], death: Death = None) -> None:
+def endure(  # noqa: PLR0917  # what a process is started with
+    folder: str,
+    target: str,
+    environment: dict[str, str],
+    max_attempts: int,
+    death: Death = None,
+) -> None:
     """Take a table through a run beside it until no row is to be asked again.
 
     The environment says where the services are. Ends with AGAIN when the service does not do what
@@ -115,14 +119,15 @@ def endure(folder: str, target: str, environment: dict[str, str], death: Death =
     if what == "change":
         sys.addaudithook(Doom(Path(folder), nth))
     try:
-        _endure(Path(folder), target, Killer(nth if what == "fact" else 0))
+        killer = Killer(nth if what == "fact" else 0)
+        _endure(Path(folder), target, killer, max_attempts)
     except bk.errors.ServiceError:
         os._exit(AGAIN)
     except bk.errors.AmbiguousJobError:
         os._exit(AMBIGUOUS)
 
 
-def _endure(folder: Path, target: str, killer: Killer) -> None:
+def _endure(folder: Path, target: str, killer: Killer, max_attempts: int) -> None:
     retries = bk.Retries(first_seconds=0.01, longest_seconds=0.05, total_seconds=2)
     client = bk.Vertex(retries=retries) if "://" in target else bk.Gemini(retries=retries)
     options: dict[str, Any] = {"target": target, "limits": {"max_rows": 4}, "client": client}
@@ -132,7 +137,7 @@ def _endure(folder: Path, target: str, killer: Killer) -> None:
     while True:
         bk.submit(run, client=client, settle_seconds=SETTLE_SECONDS)
         bk.wait(run, client=client, poll_seconds=0.05, settle_seconds=SETTLE_SECONDS)
-        again = bk.retry(run, client=client, max_attempts=2, limits={"max_rows": 4})
+        again = bk.retry(run, client=client, max_attempts=max_attempts)
         if not again.rows:
             break
     bk.collect(run, client=client).to_parquet(into / "out.parquet")

@@ -6,11 +6,11 @@ Used by the suite in a short form, and by `just kill-test` in a long one.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import json
 import os
 import random
+import re
 import signal
 import tempfile
 import threading
@@ -22,28 +22,37 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from google.auth import load_credentials_from_file
+from google.oauth2.service_account import Credentials
 
 import batchkit as bk
-from batchkit.emulator import AnswerError, Emulator, echo, serve
-from tests.driver import AGAIN, AMBIGUOUS, FORKS, endure
+from batchkit.emulator import (
+    AnswerError,
+    CallFault,
+    Emulator,
+    JobFault,
+    RowFault,
+    echo,
+    serve,
+)
+from tests.driver import AGAIN, AMBIGUOUS, FORKS, SETTLE_SECONDS, endure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from multiprocessing.process import BaseProcess
 
+    from batchkit.emulator.faults import Fault
     from tests.driver import Death
     from tests.warehouse import Warehouse
 
-__all__ = ["AMBIGUOUS", "KILLED", "Arena", "Model", "Ordeal", "Trap", "arena"]
+__all__ = ["AMBIGUOUS", "KILLED", "Arena", "Model", "Ordeal", "Trap", "arena", "seeded_faults"]
 
 BUCKET = "an-arena"
 KILLED = -signal.SIGKILL
 _MOST_DRIVERS = 60
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS = 60
-# Each row's text ends with what becomes of it; with its status after two attempts, and how often
-# it is asked. The third row of all has no key.
+# What becomes of a row, which its text ends with; its status in the end, and how often it is asked
+# when it may be twice. A row without a fate has no key.
 FATES = {
     "fine": ("ok", 1),
     "flaky": ("ok", 2),
@@ -55,7 +64,6 @@ FATES = {
 }
 ROWS = ("fine", "flaky", "", "hopeless", "fine", "unfit", "long", "empty", "blocked", "fine")
 SHARDS = 3
-JOBS = 5  # with those of rows that are asked again
 
 
 @dataclass
@@ -96,7 +104,7 @@ class Trap:
         self.heard: Counter[str] = Counter()
         self.lost = 0
         self._share = 0.0
-        self._draw = random.Random()
+        self._draw = random.Random()  # noqa: S311  # to be repeated, not to be kept secret
 
     def set(self, kind: str, nth: int) -> None:
         """Kill who causes the nth effect of a kind, once it is known."""
@@ -111,7 +119,7 @@ class Trap:
 
     def lose(self, share: float, seed: int = 0) -> None:
         """Lose so many of the replies."""
-        self._share, self._draw = share, random.Random(seed)
+        self._share, self._draw = share, random.Random(seed)  # noqa: S311  # as above
 
     def __call__(self, kind: str, _: str) -> None:
         """What `serve(on_effect=)` calls."""
@@ -137,15 +145,24 @@ class Arena:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _seconds: dict[str, float] = field(default_factory=dict[str, float])
 
-    def ordeal(self, way: str) -> Ordeal:
-        """Another table, to be sent by this way: `inline`, `file`, `gs` or `bq`."""
+    def ordeal(self, way: str, faults: Sequence[Fault] = ()) -> Ordeal:
+        """Another table, to be sent by this way: `inline`, `file`, `gs` or `bq`.
+
+        While some things go wrong, from now on until the next.
+        """
         name = f"{way}{next(self._numbers)}"
         folder = self.folder / name
         folder.mkdir()
         ids = [f"{name}-{i}" if fate else None for i, fate in enumerate(ROWS)]
         texts = [f"{name}-{i} {fate}" for i, fate in enumerate(ROWS)]
         pd.DataFrame({"id": ids, "text": texts}).to_parquet(folder / "table.parquet")
-        return Ordeal(self, way, folder)
+        return Ordeal(self, way, folder, faults, max_attempts=3 if faults else 2)
+
+    def use(self, warehouse: Warehouse) -> None:
+        """Have tables there, in a new dataset."""
+        warehouse.dataset = warehouse.new_dataset(self.emulator.location)
+        self.emulator.use_bigquery(warehouse.server)
+        self.warehouse = warehouse
 
     def seconds(self, way: str) -> float:
         """How long a driver takes that nothing happens to; the first such is checked."""
@@ -176,13 +193,13 @@ class Arena:
         if way in {"inline", "file"}:
             return bk.Gemini(self.emulator.api_key, base_url=url)
         file = str(self.emulator.credentials_file)
-        account, _ = load_credentials_from_file(file, scopes=[_SCOPE])
+        account = Credentials.from_service_account_file(file, scopes=[_SCOPE])
         project = self.environment["GOOGLE_CLOUD_PROJECT"]
         return bk.Vertex(project, self.emulator.location, credentials=account, base_url=url)
 
 
 @contextlib.contextmanager
-def arena(warehouse: Warehouse | None = None, **options: Any) -> Iterator[Arena]:
+def arena(**options: Any) -> Iterator[Arena]:
     """Services, and a folder for runs in memory where there is one: nothing survives a kill less.
 
     What a killed process has written is there, on a disk or not; syncing takes most of the time.
@@ -199,9 +216,7 @@ def arena(warehouse: Warehouse | None = None, **options: Any) -> Iterator[Arena]
             **options,
         ) as emulator,
     ):
-        if warehouse is not None:
-            emulator.use_bigquery(warehouse.server)
-        yield Arena(emulator, trap, Path(name), warehouse)
+        yield Arena(emulator, trap, Path(name))
 
 
 @dataclass
@@ -211,15 +226,25 @@ class Ordeal:
     arena: Arena
     way: str
     folder: Path
+    faults: Sequence[Fault] = ()
+    max_attempts: int = 2
     ends: list[int] = field(default_factory=list[int])
 
     def __post_init__(self) -> None:
+        self.arena.emulator.heal()
+        self.arena.emulator.inject(*self.faults)
         self._files_before = self.arena.emulator.stats()["files"]
 
     def start(self, death: Death = None) -> BaseProcess:
         """Another driver, which may be to kill itself."""
         surroundings = {**self.arena.environment, "TMPDIR": str(self.folder)}
-        arguments = (str(self.folder), self.arena.target(self.way), surroundings, death)
+        arguments = (
+            str(self.folder),
+            self.arena.target(self.way),
+            surroundings,
+            self.max_attempts,
+            death,
+        )
         process = FORKS.Process(target=endure, args=arguments)
         process.start()
         return process
@@ -263,7 +288,14 @@ class Ordeal:
 
     def check(self) -> None:
         """Hold what it has come to against what it must be, here and at the service."""
-        self._check_rows()
+        table = pq.read_table(self.folder / "run" / "out.parquet")
+        source = pq.read_table(self.folder / "table.parquet")
+        assert table.select(["id", "text"]).equals(source)
+        statuses = [FATES[fate][0] if fate else "rejected" for fate in ROWS]
+        assert table["status"].to_pylist() == statuses
+        audit = json.loads((self.run.folder / "audit.json").read_bytes())
+        assert audit["statuses"] == self.run.tally()
+        assert {s: n for s, n in self.run.tally().items() if n} == Counter(statuses)
         self._check_paid()
         self._check_service()
         self._check_files()
@@ -273,84 +305,120 @@ class Ordeal:
         """The run, as it is now."""
         return bk.open_run(self.folder / "run")
 
-    def _check_rows(self) -> None:
-        table = pq.read_table(self.folder / "run" / "out.parquet")
-        source = pq.read_table(self.folder / "table.parquet")
-        assert table.select(["id", "text"]).equals(source)
-        statuses = [FATES[fate][0] if fate else "rejected" for fate in ROWS]
-        assert table["status"].to_pylist() == statuses
-        tally = {status: count for status, count in self.run.tally().items() if count}
-        assert tally == Counter(statuses)
-        audit = json.loads((self.folder / "run" / "audit.json").read_bytes())
-        assert audit["statuses"] == self.run.tally()
-        assert audit["is_complete"]
+    def asked(self) -> Counter[int]:
+        """How often each row was asked, by what the run directory says of its jobs."""
+        run = self.run
+        paths = [run.rows_path(a.asked_name) for a in run.attempts() if a.job]
+        tables = [pq.read_table(path, columns=["row", "request_of"]) for path in paths]
+        return Counter(
+            number
+            for table in tables
+            for number in table["request_of"].to_pylist()
+            if number is not None
+        )
 
-    def _check_paid(self) -> None:
-        """As counted inside the emulator: once for each attempt, which is as often as is right."""
-        paid = self.arena.emulator.stats()["requests"]
-        names = self.wire_names()
-        times = [paid.get(names.get(number, ""), 0) for number in range(len(ROWS))]
-        assert times == [FATES[fate][1] if fate else 0 for fate in ROWS]
-
-    def wire_names(self) -> dict[int, str]:
-        """What the emulator counts each row under: its key, or its label where there is none."""
-        names: dict[int, str] = {}
+    def paid(self) -> Counter[int]:
+        """How often each row was processed, as counted inside the emulator."""
+        requests = self.arena.emulator.stats()["requests"]
+        paid: Counter[int] = Counter()
         for path in sorted((self.folder / "run" / "requests").glob("?????.jsonl")):
             for line in path.read_bytes().split(b"\n")[:-1]:
                 item = json.loads(line)
-                number = int(
-                    item["request"]["contents"][0]["parts"][0]["text"].split()[1].split("-")[1]
-                )
-                label = item["request"].get("labels", {}).get("batchkit")
-                names[number] = label if self.way == "gs" else item["key"]
-        return names
+                words = item["request"]["contents"][0]["parts"][0]["text"].split()
+                labels = item["request"].get("labels", {})  # what names a row on gs://
+                name = labels["batchkit"] if self.way == "gs" else item["key"]
+                paid[int(words[1].rpartition("-")[2])] = requests.get(name, 0)
+        return +paid
+
+    def _check_paid(self) -> None:
+        """Once for each attempt, and as often as the row's fate wants when no other befell it."""
+        paid, asked = self.paid(), self.asked()
+        assert max(asked.values()) <= self.max_attempts
+        if not self.faults:
+            assert asked == {i: FATES[fate][1] for i, fate in enumerate(ROWS) if fate}
+        if any(isinstance(fault, JobFault) and fault.kind in _ENDS for fault in self.faults):
+            assert paid <= asked  # what a job that ends early has not answered is free
+        else:
+            assert paid == asked
 
     def _check_service(self) -> None:
         """One job for each attempt, and nothing that no job is known to need."""
         run = self.run
         attempts = run.attempts()
-        assert len(attempts) == JOBS
         jobs = list(self.arena.client(self.way).batches.find(f"batchkit-{run.definition.id}-"))
         assert sorted(job.name for job in jobs) == sorted(a.job or "" for a in attempts)
+        with_output = [a.name for a in attempts if self._has_output(a)]
         made = self.arena.emulator.stats()["files"] - self._files_before
-        assert made == (2 * JOBS if self.way == "file" else 0)  # requests and responses
+        assert made == (len(attempts) + len(with_output) if self.way == "file" else 0)
+        names = [a.name for a in attempts]
         if self.way == "gs":
-            self._check_objects(f"gs://{BUCKET}/runs/{run.definition.id}", attempts)
+            self._check_objects(f"gs://{BUCKET}/runs/{run.definition.id}", names, with_output)
         if self.way == "bq":
-            self._check_tables(run.definition.id, attempts)
+            self._check_tables(run.definition.id, names, with_output)
 
-    def _check_objects(self, folder: str, attempts: list[Any]) -> None:
+    def _has_output(self, attempt: Any) -> bool:
+        return attempt.last("fetched").content["file"] is not None
+
+    def _check_objects(self, folder: str, asked: list[str], answered: list[str]) -> None:
         found = self.arena.emulator.storage.list(f"{folder}/")
-        asked = sorted(f"{folder}/requests/{a.name}.jsonl" for a in attempts)
-        assert sorted(uri for uri in found if "/requests/" in uri) == asked
-        answered = Counter(uri.removeprefix(f"{folder}/responses/").split("/")[0] for uri in found)
-        assert {a.name: answered[a.name] for a in attempts} == {a.name: 1 for a in attempts}
-        assert len(found) == 2 * JOBS
+        requests = [f"{folder}/requests/{name}.jsonl" for name in asked]
+        responses = [uri for uri in found if uri.startswith(f"{folder}/responses/")]
+        assert sorted(found) == sorted(requests + responses)
+        assert sorted(uri.split("/")[6] for uri in responses) == sorted(answered)
 
-    def _check_tables(self, run_id: str, attempts: list[Any]) -> None:
+    def _check_tables(self, run_id: str, asked: list[str], answered: list[str]) -> None:
         assert self.arena.warehouse is not None
         listed: Any = self.arena.warehouse.client.list_tables(self.arena.warehouse.dataset)
-        start = f"batchkit_{run_id}_".replace("-", "_")
+        start = re.sub(r"\W", "_", f"batchkit_{run_id}_")
         found = [each.table_id for each in listed if each.table_id.startswith(start)]
-        names = [f"{start}{a.name.replace('-', '_')}" for a in attempts]
-        made = [f"{name}_{what}" for name in names for what in ("requests", "responses")]
-        assert sorted(found) == sorted(made)
+        made = [f"{start}{name}_requests" for name in asked]
+        made += [f"{start}{name}_responses" for name in answered]
+        assert sorted(found) == sorted(name.replace("-", "_") for name in made)
 
     def _check_files(self) -> None:
         """Nothing but what the run directory is documented to have."""
-        run = self.run
-        shards = [shard.name for shard in run.shards.shards]
-        attempts = run.attempts()
-        asked = [*shards, *(a.asked_name for a in attempts if a.number > 1)]
+        run, attempts = self.run, self.run.attempts()
+        asked = {shard.name for shard in run.shards.shards} | {a.asked_name for a in attempts}
         names = {"run.json", "shards.json", "lease.json", ".lease", "audit.json", "out.parquet"}
-        names |= {"rejected.jsonl"}
+        names |= {"rejected.jsonl", "outcomes/00000-0.parquet"}
         names |= {f"rows/{name}.parquet" for name in asked}
         names |= {f"requests/{name}.jsonl" for name in asked}
         names |= {f"ledger/{a.name}/{fact.name}" for a in attempts for fact in a.facts}
-        names |= {f"responses/{a.name}.jsonl" for a in attempts}
-        names |= {f"outcomes/{a.name}.{ending}" for a in attempts for ending in ("json", "parquet")}
-        names |= {"outcomes/00000-0.parquet"}
+        names |= {f"responses/{a.name}.jsonl" for a in attempts if self._has_output(a)}
+        names |= {f"outcomes/{a.name}.{end}" for a in attempts for end in ("json", "parquet")}
         found = {str(p.relative_to(run.folder)) for p in run.folder.rglob("*") if p.is_file()}
+        if any(isinstance(fault, RowFault) for fault in self.faults):
+            found = {name for name in found if not name.endswith("quarantine.jsonl")}
         assert found == names
-        beside = {path.name for path in self.folder.iterdir()}
-        assert beside == {"table.parquet", "run"}
+        assert {path.name for path in self.folder.iterdir()} == {"table.parquet", "run"}
+
+
+def seeded_faults(draw: random.Random, way: str) -> list[Fault]:
+    """A few things that go wrong, of which none is for ever and none is said to be the row's."""
+    skip = draw.randrange(8)
+    calls: list[Fault] = [
+        CallFault("refuse", times=3, skip=skip),
+        CallFault("refuse", code=500, times=2, skip=3 * skip),
+        CallFault("lose", on="create", skip=skip % 4),
+        CallFault("cut", on="create", skip=skip % 4),
+        CallFault("cut", on="get", skip=skip),
+        CallFault("cut", on="list", skip=skip % 3),
+        CallFault("interrupt", on="create", skip=skip % 4),
+        JobFault("hide", seconds=SETTLE_SECONDS / 3, times=3),
+    ]
+    if way in {"file", "gs"}:
+        calls += [
+            CallFault("interrupt", on="upload", skip=skip % 4),
+            CallFault("lose", on="upload", skip=skip % 4),
+            CallFault("cut", on="download", skip=skip % 4),
+        ]
+    # In the first jobs only, so that there are attempts left for what becomes of the row.
+    jobs: list[Fault] = [
+        *(RowFault(kind, share=0.5, where=" fine", times=SHARDS) for kind in _ROW_KINDS),
+        *(JobFault(kind, answered=draw.choice([0, 0.5]), times=1) for kind in _ENDS),
+    ]
+    return [*draw.sample(calls, 3), *draw.sample(jobs, draw.randrange(3))]
+
+
+_ENDS = ("expire", "fail", "cancel")
+_ROW_KINDS = ("drop", "repeat", "contradict", "unkey", "stray", "break", "error", "empty")
