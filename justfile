@@ -47,3 +47,7 @@ notebooks:
 # A million rows there and back against an emulator; figures
 million *args:
     uv run --frozen python benchmarks/million.py {{ args }}
+
+# Kill drivers at every change of a file and at 500 random moments; figures, within an hour
+kill-test *args:
+    uv run --frozen python -m benchmarks.kill {{ args }}

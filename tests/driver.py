@@ -68,7 +68,7 @@ class _Slow:
 
 # Drivers are forked from a server that has loaded everything, so that each starts at once.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.driver"])
+FORKS.set_forkserver_preload(["tests.driver", "tests.ordeal", "tests.warehouse"])
 
 # Loaded once by the server that drivers are forked from, not by each driver.
 READY = (bk.build, bk.submit, bk.wait, bk.retry, bk.collect, bk.Gemini, bk.Vertex, pd)

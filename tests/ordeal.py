@@ -165,13 +165,14 @@ class Arena:
         self.warehouse = warehouse
 
     def seconds(self, way: str) -> float:
-        """How long a driver takes that nothing happens to; the first such is checked."""
+        """How long a driver takes that nothing happens to, and which others have gone before."""
         if way not in self._seconds:
-            ordeal = self.ordeal(way)
-            started = time.monotonic()
-            assert ordeal.drive() == 0
-            self._seconds[way] = time.monotonic() - started
-            ordeal.check()
+            for _ in range(2):
+                ordeal = self.ordeal(way)
+                started = time.monotonic()
+                assert ordeal.drive() == 0
+                self._seconds[way] = time.monotonic() - started
+                ordeal.check()
         return self._seconds[way]
 
     @property
