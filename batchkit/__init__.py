@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from batchkit.specs.generate import generate
     from batchkit.specs.spec import Spec
     from batchkit.steps.build import build
+    from batchkit.steps.cancel import cancel
     from batchkit.steps.check import check
+    from batchkit.steps.clean import clean
     from batchkit.steps.collect import collect
     from batchkit.steps.convert import convert
     from batchkit.steps.pushdown_sql import pushdown_sql
     from batchkit.steps.read_responses import read_responses
     from batchkit.steps.retry import retry
+    from batchkit.steps.salvage import salvage
     from batchkit.steps.submit import submit
     from batchkit.steps.wait import wait
     from batchkit.tables.bigquery import Query, query
@@ -64,7 +67,9 @@ __all__ = [
     "Spec",
     "Vertex",
     "build",
+    "cancel",
     "check",
+    "clean",
     "collect",
     "convert",
     "embed",
@@ -77,6 +82,7 @@ __all__ = [
     "read_responses",
     "retry",
     "run",
+    "salvage",
     "submit",
     "wait",
 ]
@@ -103,7 +109,9 @@ _HOMES = {
     "Spec": "specs.spec",
     "Vertex": "service.client",
     "build": "steps.build",
+    "cancel": "steps.cancel",
     "check": "steps.check",
+    "clean": "steps.clean",
     "collect": "steps.collect",
     "convert": "steps.convert",
     "embed": "specs.embed",
@@ -114,6 +122,7 @@ _HOMES = {
     "read_responses": "steps.read_responses",
     "retry": "steps.retry",
     "run": "journey",
+    "salvage": "steps.salvage",
     "submit": "steps.submit",
     "wait": "steps.wait",
 }

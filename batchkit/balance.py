@@ -54,6 +54,7 @@ def _write_audit(
         "jobs": sum(1 for _, attempt in asked if attempt.job),
         "repeats": sum(shard.requests for shard, a in asked if a.number > 1 and a.job),
         "attempts": list(spent),
+        "ambiguous": run.twins(),
         "lines": dict(lines),
         "is_complete": statuses["pending"] == 0,
     }

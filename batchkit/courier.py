@@ -23,7 +23,7 @@ from batchkit.errors import (
 )
 from batchkit.events import Said, Transferred
 from batchkit.targets.file import SPARE_SECONDS
-from batchkit.targets.parcel import Parcel
+from batchkit.targets.parcel import Parcel, display_name
 from batchkit.targets.target import target_named
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Courier:
             path=path,
             kind=definition.spec.kind,
             model=definition.spec.model,
-            display_name=f"batchkit-{definition.id}-{attempt.name}-{shard.sha256[:12]}",
+            display_name=display_name(definition.id, attempt.name, shard.sha256),
             sha256=shard.sha256,
             run_id=definition.id,
             name=attempt.name,

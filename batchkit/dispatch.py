@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from batchkit.capacity import Capacity
 from batchkit.errors import InvalidRequestError, RateLimitedError
 from batchkit.events import Said, Sent
+from batchkit.service.client import Gemini
+from batchkit.targets.file import tell_room
 from batchkit.targets.target import target_named
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from batchkit.ledger import Attempt
     from batchkit.rundir import Run, Shard
 
-__all__ = ["Dispatch", "Submission", "held", "way_of"]
+__all__ = ["Dispatch", "Submission", "held", "is_held", "way_of"]
 
 _OPEN = frozenset({"unsent", "sending"})
 _HELD = 429
@@ -41,7 +43,7 @@ class Submission:
 def held(run: Run) -> int:
     """How many attempts wait for room, having been submitted; 0 when none was held back."""
     unsent = [attempt for attempt in run.attempts() if attempt.stage in _OPEN]
-    return len(unsent) if any(map(_is_held, unsent)) else 0
+    return len(unsent) if any(map(is_held, unsent)) else 0
 
 
 def way_of(run: Run) -> str:
@@ -60,6 +62,7 @@ class Dispatch:
         self._way = way
         self._capacity = Capacity(limits.max_jobs, limits.max_enqueued_tokens)
         self._said: str | None = None
+        self._has_told_room = False
 
     def send(self) -> Submission:
         """Create a job for each attempt that has none and fits; the run must be held.
@@ -101,7 +104,7 @@ class Dispatch:
         if attempt.may_have_job:
             return None
         why = self._capacity.why_not(self._tokens(shard))
-        if why is not None and not _is_held(attempt):
+        if why is not None and not is_held(attempt):
             self._courier.run.ledger.write(attempt, "held", why=why)
         return why
 
@@ -124,7 +127,15 @@ class Dispatch:
         for shard, attempt in asked:
             if attempt.stage in _OPEN:
                 courier.check(shard, attempt, self._way, jobs)
+        self._tell_room(sum(shard.bytes for shard, each in asked if each.stage in _OPEN))
         return jobs
+
+    def _tell_room(self, adding: int) -> None:
+        """Say once how much room uploads have left, where that is little."""
+        client = self._courier.client
+        if self._way == "file" and isinstance(client, Gemini) and not self._has_told_room:
+            self._has_told_room = True
+            tell_room(client, adding, self._courier.tell)
 
     def _close_half(self, shard: Shard, attempt: Attempt, error: InvalidRequestError) -> None:
         """Settle a part of a job that is bisected; a whole job's refusal is raised."""
@@ -137,7 +148,7 @@ class Dispatch:
         self._courier.tell(Said(said, is_warning=True))
 
 
-def _is_held(attempt: Attempt) -> bool:
+def is_held(attempt: Attempt) -> bool:
     """Whether the service had no room for it when it was last tried."""
     last = attempt.facts[-1] if attempt.facts else None
     if last is None or last.kind not in {"held", "refused"}:

@@ -52,7 +52,10 @@ OnBadKey: TypeAlias = Literal["raise", "reject"]
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user chose about a run beside its table and spec."""
+    """What the user chose about a run beside its table and spec.
+
+    `run_id` is that of a lost run which is built again, None for a new one.
+    """
 
     key: tuple[str, ...]
     carry: tuple[str, ...]
@@ -63,6 +66,7 @@ class Choices:
     output: str | None = None
     labels: bool = True
     pushdown: bool = False
+    run_id: str | None = None
 
 
 class Draft:
@@ -123,7 +127,7 @@ class Draft:
             pinned = PinnedTable(opened.description, opened.schema, (), None, opened.origin)
         else:
             pinned = pin_stream(opened, folder)
-        run_id = f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}"
+        run_id = self._choices.run_id or f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(4)}"
         return self._definition(
             pinned, run_id, now.isoformat(timespec="seconds"), secrets.token_hex(8)
         )

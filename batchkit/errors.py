@@ -253,7 +253,7 @@ class NotFoundError(ServiceError):
 
 
 class TooLargeError(ServiceError):
-    """413, or a size the service documents as refused."""
+    """413, a size the service documents as refused, or no room for another file."""
 
     _usual_remedy = "send it as a file (target='file'), or in smaller shards (limits=)"
 

@@ -46,6 +46,13 @@ _ROLES = {
     "storage": "Storage Object User on the bucket",
     "bigquery": "BigQuery Data Editor on the dataset, and BigQuery Job User on the project",
 }
+# How the quota of the Files API names itself, of which nothing frees up by waiting:
+# https://github.com/googleapis/python-genai/issues/1172
+_FILE_STORAGE = ("FileStorageBytes", "file_storage_bytes")
+_MAKE_ROOM = (
+    "the room for uploaded files is full: `batchkit clean RUN` deletes those of a run that are no "
+    "longer needed, and each goes by itself 48 hours after its upload"
+)
 _CHECK_NAME = "check the name, and the project in it"
 
 
@@ -78,12 +85,19 @@ def _error_of(  # noqa: PLR0917  # the fields of a ServiceError, in its order
     retry_after: float | None = None,
 ) -> ServiceError:
     known = (status, reason, message, tuple(details), operation)
+    if status == requests.codes.too_many_requests and _is_of_storage(message, details):
+        return TooLargeError(*known, remedy=_MAKE_ROOM)
     if status == requests.codes.too_many_requests:
         return RateLimitedError(*known, retry_after)
     if status in _TRANSIENT or status >= requests.codes.server_error:
         return ServiceFailureError(*known)
     kind = NotAuthorisedError if reason == _BAD_KEY else _KINDS.get(status, ServiceError)
     return kind(*known)
+
+
+def _is_of_storage(message: str, details: Sequence[Mapping[str, Any]]) -> bool:
+    said = f"{message} {list(details)}"
+    return any(name in said for name in _FILE_STORAGE)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LABEL_COLUMN", "label_of", "row_labels", "run_tag"]
+__all__ = ["LABEL_COLUMN", "label_of", "labelled_row", "row_labels", "run_tag"]
 
 # Under this name the labels of a batch stand beside its columns; no table has such a name.
 LABEL_COLUMN = "\0label"
@@ -55,3 +55,17 @@ def label_of(request: Mapping[str, Any]) -> str | None:
     labels = request.get("labels")
     value = labels.get(LABEL) if jsonl.is_object(labels) else None
     return value if isinstance(value, str) else None
+
+
+def labelled_row(label: str, tag: str) -> int | None:
+    """The number of the row that a label names, None for one of another run, or none of ours."""
+    digits = label.removeprefix(f"bk-{tag}").encode()
+    if len(label) != _WIDTH or len(digits) != len(_SHIFTS):
+        return None
+    row = 0
+    for digit in digits:
+        value = _ALPHABET.find(digit)
+        if value < 0:
+            return None
+        row = row << 5 | value
+    return row

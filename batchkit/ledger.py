@@ -25,6 +25,7 @@ __all__ = ["Attempt", "Fact", "FactKind", "Ledger", "Stage"]
 FactKind: TypeAlias = Literal[
     "built",
     "held",
+    "withdrawn",
     "intent",
     "uploaded",
     "created",
@@ -39,6 +40,7 @@ _STAGES: Mapping[str, Stage] = MappingProxyType(
     {
         "built": "unsent",
         "held": "unsent",
+        "withdrawn": "unsent",
         "intent": "sending",
         "uploaded": "sending",
         "refused": "unsent",
@@ -120,6 +122,25 @@ class Attempt:
         if self.stage != "sending" or intent is None:
             return False
         return intent.content.get("target") == "inline" or self.last("uploaded") is not None
+
+    @property
+    def may_have_twin(self) -> bool:
+        """Whether its create was repeated though an earlier one was never answered.
+
+        The earlier one may have made a job that no list showed in time.
+        """
+        is_open = False
+        for fact in self.facts:
+            if fact.kind == "intent" and is_open:
+                return True
+            is_open = fact.kind in {"intent", "uploaded"}
+        return False
+
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """Jobs of the same requests beside its own, which are paid for, too."""
+        ended = self.last("ended")
+        return tuple(ended.content.get("twins", ())) if ended else ()
 
     @property
     def is_refused(self) -> bool:

@@ -12,7 +12,7 @@ from batchkit.failures import google_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["run_once"]
+__all__ = ["last_run", "run_once"]
 
 _MOST_TRIES = 20
 
@@ -41,6 +41,18 @@ def run_once(
             job.result()
             return job
     raise AssertionError
+
+
+def last_run(client: Any, job_id: str, location: str, *, operation: str) -> Any:
+    """The last job of this id that was begun, None when none was."""
+    last = None
+    for number in range(1, _MOST_TRIES + 1):
+        with google_errors(operation):
+            job = _found(client, f"{job_id}-{number}", location)
+        if job is None:
+            break
+        last = job
+    return last
 
 
 def _found(client: Any, name: str, location: str) -> Any:

@@ -40,6 +40,7 @@ __all__ = [
     "build_there",
     "check_pushdown",
     "planned",
+    "results_table",
     "statements_of",
 ]
 
@@ -104,7 +105,7 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     resident, rows = statements.resident, statements.rows
     tell(Said(f"BigQuery writes the requests into {rows}"))
     _keep(run, "rows", statements.numbered())
-    count = warehouse.fill(statements.numbered(), rows, f"batchkit-{rows.table}")
+    count = warehouse.fill(statements.numbered(), rows, statements.rows_job)
     resident.check_unchanged(definition.table, warehouse)
     if definition.on_bad_key == "raise":
         _check_keys(statements, count, warehouse)
@@ -228,6 +229,11 @@ def _asked(run: Run) -> int:
     )
 
 
+def results_table(definition: Definition) -> TableName:
+    """Where the result goes when no other table is named."""
+    return statements_of(definition).rows.beside(f"batchkit_{definition.id}_results")
+
+
 class PushedRows:
     """The rows of such a run's result, joined by SQL; they come here only when they are read.
 
@@ -240,9 +246,7 @@ class PushedRows:
         ours = result_fields(source, definition.spec, definition.layout)
         self.schema: pa.Schema = pa.schema([*source, *ours])
         self.integers: list[str] = [field.name for field in ours if pa.types.is_integer(field.type)]
-        self.table: TableName = statements_of(definition).rows.beside(
-            f"batchkit_{definition.id}_results"
-        )
+        self.table: TableName = results_table(definition)
         self._sql = statements_of(definition).result(_outputs(run), _silences(run))
         self._job = f"batchkit-{definition.id}"
         self._warehouse = warehouse

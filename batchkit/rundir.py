@@ -137,6 +137,11 @@ class Run:
         durable.write_whole(self.folder / _SHARDS, jsonl.dumps_readable(content))
         self._shards = shards
 
+    def forget_build(self) -> None:
+        """Let the next build into this directory be of something else; nothing was sent of it."""
+        (self.folder / _SHARDS).unlink(missing_ok=True)
+        self._shards = None
+
     def rows_path(self, shard: str) -> Path:
         """The rows of a shard."""
         return self.folder / "rows" / f"{shard}.parquet"
@@ -209,6 +214,10 @@ class Run:
     def attempts(self) -> list[Attempt]:
         """All attempts at shards that have requests, in the order of `asked`."""
         return [attempt for _, attempt in self.asked()]
+
+    def twins(self) -> dict[str, tuple[str, ...]]:
+        """Attempts whose requests went out twice, and the jobs beside the one that is collected."""
+        return {attempt.name: attempt.twins for attempt in self.attempts() if attempt.twins}
 
     def check_account(self, account: str) -> None:
         """Raise AccountChangedError when jobs of this run are under way with another account."""

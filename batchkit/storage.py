@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["ObjectUri", "Objects", "StoredObject", "checksum"]
+__all__ = ["ObjectUri", "Objects", "StoredObject", "checksum", "checksum_of_next"]
 
 _URI = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*))?", re.DOTALL)
 _BLOCK_BYTES = 1 << 20
@@ -148,6 +148,19 @@ class Objects:
         with google_errors("storage.open"):
             return self._blob(stored).open("rb")
 
+    def delete(self, stored: StoredObject) -> bool:
+        """Delete the object while it is this one; False when it is gone, or another took its place.
+
+        Where the bucket keeps versions, it becomes one.
+        """
+        blob = self._client.bucket(stored.uri.bucket).blob(stored.uri.name)
+        with google_errors("storage.delete"):
+            try:
+                blob.delete(if_generation_match=stored.generation)
+            except (NotFound, PreconditionFailed):
+                return False
+        return True
+
     def check_folder(self, folder: ObjectUri) -> None:
         """Raise a ServiceError unless objects below a folder can be listed and read.
 
@@ -198,8 +211,14 @@ def _stored(blob: Any) -> StoredObject:
 
 def checksum(path: Path) -> str:
     """The CRC32C of a file as the service writes it: four bytes, big-endian, in base64."""
-    found = 0
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            found = google_crc32c.extend(found, block)
+        return checksum_of_next(file, path.stat().st_size)
+
+
+def checksum_of_next(file: IO[bytes], size: int) -> str:
+    """The CRC32C of the next bytes of an open file, of which there may be fewer."""
+    found = 0
+    while size and (block := file.read(min(size, _BLOCK_BYTES))):
+        found = google_crc32c.extend(found, block)
+        size -= len(block)
     return base64.b64encode(found.to_bytes(4, "big")).decode()

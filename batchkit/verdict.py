@@ -46,6 +46,8 @@ def verdict_of(attempt: Attempt) -> Verdict:
         DELETED: f"{job} was deleted before its output was fetched",
     }
     fetched = attempt.last("fetched")
+    if fetched and fetched.content.get("salvaged") is not None:
+        return Verdict("missing", None, "none of the answers that were salvaged is this row's")
     lost = fetched.content.get("lost") if fetched else None
     how = f"but {lost}" if lost else "without a line for this key"
     ended_as = said.get(str(state), f"{job} ended as {state}, {how}")

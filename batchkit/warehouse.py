@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from batchkit.errors import NotFoundError, SetupError
 from batchkit.failures import google_errors, not_there
-from batchkit.once import run_once
+from batchkit.once import last_run, run_once
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -264,6 +264,12 @@ class Warehouse:
         info = self.find(to)
         ours = job.ended is not None and info and info.modified <= job.ended
         return info is not None and (ours or options.if_exists != "replace")
+
+    def filled_by(self, to: TableName, job_id: str) -> str | None:
+        """The SQL with which `fill` last filled a table under this id, None when it did not."""
+        location = self.location(to)
+        job = last_run(self._client, job_id, location, operation="bigquery.query")
+        return None if job is None else str(job.query)
 
     def drop(self, name: TableName) -> None:
         """Delete a table; one that is gone is no error."""

@@ -85,8 +85,22 @@ class Watch:
                 attempt, "ended", **{**_seen(gone), "state": DELETED}
             ), gone
         if job.is_complete:
-            attempt = self.run.ledger.write(attempt, "ended", **_ended(job))
+            twins = self._twins(attempt, job) if attempt.may_have_twin else []
+            attempt = self.run.ledger.write(attempt, "ended", **_ended(job), twins=twins)
         return attempt, job
+
+    def _twins(self, attempt: Attempt, job: BatchJob) -> list[str]:
+        """Other jobs of its name, made by a create whose answer was lost."""
+        same = self.client.batches.find(job.display_name or attempt.name)
+        twins = sorted(each.name for each in same if each.name != job.name and not each.cancelled)
+        if twins:
+            said = (
+                f"shard {attempt.asked_name} was sent twice: a create was not answered, and its "
+                f"job was not listed in time; {job.name} is collected, beside it there is "
+                f"{', '.join(twins)}"
+            )
+            self.tell(Said(said, is_warning=True))
+        return twins
 
     def fetch(self, attempt: Attempt) -> Attempt:
         """Bring the output of a job that has ended into the run directory, whole or not at all.

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchkit.label import label_of, row_labels, run_tag
+from batchkit.label import label_of, labelled_row, row_labels, run_tag
 
 MOST = 2**40 - 200
 
@@ -45,3 +45,18 @@ def test_our_label_is_found_beside_others() -> None:
     assert label_of({"labels": None}) is None
     assert label_of({"labels": {"batchkit": 7}}) is None
     assert label_of({}) is None
+
+
+@given(st.integers(0, MOST), st.text())
+def test_the_row_of_a_label_is_read_back_by_the_run_it_is_of(row: int, run: str) -> None:
+    tag = run_tag(run)
+    label = row_labels(tag, np.array([row])).to_pylist()[0]
+    assert labelled_row(label, tag) == row
+    assert labelled_row(label, run_tag(f"{run} ")) is None
+
+
+@given(st.text(max_size=25))
+def test_what_is_no_label_of_the_run_names_no_row(text: str) -> None:
+    tag = run_tag("20260106-abc")
+    assert labelled_row(text, tag) is None
+    assert labelled_row(f"bk-{tag}{text}!", tag) is None

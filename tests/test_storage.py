@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batchkit.errors import NotAuthorisedError, NotFoundError, SetupError
-from batchkit.storage import ObjectUri, checksum
+from batchkit.storage import ObjectUri, checksum, checksum_of_next
 from tests.cloud import BUCKET, Effects, GoogleCloud
 from tests.scripted import Said, scripted
 
@@ -117,3 +117,24 @@ def test_a_missing_permission_is_said_once_and_in_the_words_of_the_service(
         with pytest.raises(NotAuthorisedError, match=r"storage\.objects\.create access"):
             GoogleCloud(server.url, Effects()).cloud.objects.put(file, URI)
         assert [asked.method for asked in server.asked].count("POST") == 1
+
+
+def test_an_object_is_deleted_only_while_it_is_the_one_that_was_seen(
+    gs: GoogleCloud, file: Path
+) -> None:
+    seen = gs.cloud.objects.put(file, URI)
+    gs.replace(URI.name, b"another")
+    assert not gs.cloud.objects.delete(seen)
+    now = gs.cloud.objects.find(URI)
+    assert now is not None
+    assert gs.cloud.objects.delete(now)
+    assert gs.cloud.objects.find(URI) is None
+    assert not gs.cloud.objects.delete(now)
+
+
+def test_a_checksum_is_that_of_the_next_bytes(file: Path) -> None:
+    with file.open("rb") as opened:
+        opened.seek(3)
+        rest = checksum_of_next(opened, 4)
+    file.write_bytes(b"tent")
+    assert rest == checksum(file)

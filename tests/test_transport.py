@@ -195,6 +195,23 @@ def test_the_published_quota_error_says_how_long_to_wait() -> None:
     assert str(error).endswith("\n  the service asks to wait 34.4 s")
 
 
+def test_a_full_room_for_files_is_not_waited_for() -> None:
+    """The service asks to wait for ever: https://github.com/googleapis/python-genai/issues/1172."""
+    metric = "generativelanguage.googleapis.com/file_storage_bytes"
+    quota = {"quotaMetric": metric, "quotaId": "FileStorageBytesPerProject"}
+    body = error_body(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota.")
+    body["error"]["details"] = [
+        {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [quota]},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "9223372036854775807s"},
+    ]
+    with scripted(Said(429, body)) as server:
+        with pytest.raises(TooLargeError, match="the room for uploaded files is full") as caught:
+            server.client().files.list()
+        assert len(server.asked) == 1
+    assert (caught.value.status, caught.value.reason) == (429, "RESOURCE_EXHAUSTED")
+    assert "`batchkit clean RUN`" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "headers, seconds",
     [({"Retry-After": "7"}, 7.0), ({}, None), ({"Retry-After": "Wed, 21 Oct 2026 07:28:00"}, None)],

@@ -12,8 +12,10 @@ from batchkit.cli.outcome import ExitCode, ended
 from batchkit.cli.request_files import check, convert
 from batchkit.cli.retry import retry
 from batchkit.cli.runs import build, collect, run, status, submit, wait
+from batchkit.cli.salvage import salvage
 from batchkit.cli.service import files, jobs
 from batchkit.cli.shell import completion
+from batchkit.cli.upkeep import cancel, clean
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -66,6 +68,9 @@ for _command in (
     collect,
     retry,
     status,
+    cancel,
+    clean,
+    salvage,
     check,
     convert,
     jobs,

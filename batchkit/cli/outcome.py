@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from batchkit import jsonl
-from batchkit.errors import BatchkitError, JobNotFinishedError, WaitTimeoutError
+from batchkit.errors import AmbiguousJobError, BatchkitError, JobNotFinishedError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-__all__ = ["ExitCode", "code_for", "ended", "examples", "finish", "print_json"]
+    from batchkit.rundir import Run
+
+__all__ = ["ExitCode", "code_for", "code_of", "ended", "examples", "finish", "print_json"]
 
 
 class ExitCode(enum.Enum):
@@ -28,6 +30,7 @@ class ExitCode(enum.Enum):
     USAGE = 2, "the command line is wrong"
     NOT_ALL_OK = 3, "done, but some rows, lines or jobs are not ok"
     NOT_DONE = 4, "not done yet: give the command again later"
+    AMBIGUOUS = 5, "several jobs have one name, and each may be paid for; the message names them"
     INTERRUPTED = 130, "stopped by Ctrl-C; jobs go on"
     UNREAD = 141, "whoever read the output has gone, as with `| head`"
     TERMINATED = 143, "stopped by SIGTERM; jobs go on"
@@ -69,6 +72,9 @@ def _said(command: Callable[[], int | None]) -> int:
     except (JobNotFinishedError, WaitTimeoutError) as error:
         click.echo(str(error), err=True)
         return ExitCode.NOT_DONE.value
+    except AmbiguousJobError as error:
+        click.echo(f"Error: {error}", err=True)
+        return ExitCode.AMBIGUOUS.value
     except BatchkitError as error:
         message = str(error)
     except BrokenPipeError:
@@ -125,6 +131,15 @@ def print_json(value: Mapping[str, Any], *, err: bool = False) -> None:
 def finish(code: ExitCode) -> NoReturn:
     """End the command with this code."""
     raise click.exceptions.Exit(code.value)
+
+
+def code_of(run: Run) -> ExitCode:
+    """The code for what a run has come to; what was sent twice is said."""
+    for name, twins in run.twins().items():
+        message = f"{name} was sent twice: {', '.join(twins)} may be paid for, too"
+        click.echo(f"Warning: {message}", err=True)
+    code = code_for(run.tally())
+    return ExitCode.AMBIGUOUS if code is not ExitCode.NOT_DONE and run.twins() else code
 
 
 def code_for(statuses: Mapping[str, int]) -> ExitCode:

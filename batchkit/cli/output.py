@@ -12,7 +12,7 @@ import click
 
 import batchkit as bk
 from batchkit.cli.options import limits_of
-from batchkit.cli.outcome import ExitCode, code_for, finish, print_json
+from batchkit.cli.outcome import ExitCode, code_of, finish, print_json
 from batchkit.cli.places import Place
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def tell_results(
         from batchkit.display.summary import print_tally  # noqa: PLC0415  # rich takes time to load
 
         print_tally(statuses, {"run": run, "results": path})
-    finish(code_for(statuses))
+    finish(code_of(results.run))
 
 
 def _write(results: bk.Results, to: str | None, if_exists: IfExists) -> Path | str:

@@ -20,7 +20,7 @@ from batchkit.cli.options import (
     spec_of,
     target_option,
 )
-from batchkit.cli.outcome import ExitCode, code_for, examples, finish, print_json
+from batchkit.cli.outcome import ExitCode, code_of, examples, finish, print_json
 from batchkit.cli.output import check_output, show_sql, tell, tell_results, to_option
 from batchkit.cli.places import Place, table_argument
 from batchkit.cli.retry import retries_option
@@ -255,7 +255,7 @@ def status(*, run: str, as_json: bool) -> None:
 
         shards = ", ".join(f"{count} {stage}" for stage, count in stages.items())
         print_tally(statuses, {"shards": shards or "none", "run": run})
-    finish(code_for(statuses))
+    finish(code_of(opened))
 
 
 def _stages(run: bk.Run) -> Counter[str]:

@@ -123,8 +123,7 @@ class Uploads:
             text = f"File size exceeds the limit: {limits.file_bytes} bytes."
             raise ApiError(Rpc.INVALID_ARGUMENT, text)
         if self._files.stored_bytes() + size > limits.storage_bytes:
-            text = f"You exceeded the file storage quota: {limits.storage_bytes} bytes."
-            raise ApiError(Rpc.RESOURCE_EXHAUSTED, text)
+            raise _full(limits.storage_bytes)
         return size
 
     def _proceed(self, request: Request) -> Reply:
@@ -218,3 +217,22 @@ class Uploads:
         self._workspace.blobs.delete(session.blob)
         self._workspace.effect("upload.cancelled", session.id)
         return json_reply({}, ("X-Goog-Upload-Status", "cancelled"))
+
+
+def _full(most: int) -> ApiError:
+    """The refusal of a project whose files take all the room, as captured.
+
+    https://github.com/alphaXiv/feedback/issues/16
+    """
+    metric = "generativelanguage.googleapis.com/file_storage_bytes"
+    text = (
+        "You exceeded your current quota, please check your plan and billing details.\n"
+        f"* Quota exceeded for metric: {metric}, limit: {most}"
+    )
+    violation = {
+        "quotaMetric": metric,
+        "quotaId": "FileStorageBytesPerProject",
+        "quotaValue": str(most),
+    }
+    failure = {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}
+    return ApiError(Rpc.RESOURCE_EXHAUSTED, text, (failure,))

@@ -40,6 +40,11 @@ class Statements:
         """The table's own columns."""
         return Columns(self.resident.fields)
 
+    @property
+    def rows_job(self) -> str:
+        """The id under which `rows` is filled, once."""
+        return f"batchkit-{self.rows.table}"
+
     def numbered(self) -> str:
         """What fills `rows`: each row with its number, its key, and its request or why not."""
         return requests_sql(Source(self.resident.sql, self.columns), self.spec, self.key)

@@ -142,6 +142,17 @@ class Files:
             page = self.list(page_size=100, page_token=page.next_page_token)
             yield from page
 
+    def used_bytes(self, *, most_pages: int = 10) -> int | None:
+        """Bytes of all files, of the 20 GB that a project has; None when there are more pages."""
+        page = self.list(page_size=100)
+        used = sum(file.bytes or 0 for file in page)
+        for _ in range(most_pages - 1):
+            if not page.has_more_pages:
+                break
+            page = self.list(page_size=100, page_token=page.next_page_token)
+            used += sum(file.bytes or 0 for file in page)
+        return None if page.has_more_pages else used
+
     def delete(self, name: str) -> None:
         """Delete a file; one that is gone already is no error."""
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batchkit.service.job import BatchJob
     from batchkit.targets.parcel import Parcel
 
-__all__ = ["check_dataset", "check_responses", "create_from_table", "stage_table"]
+__all__ = ["check_dataset", "check_responses", "create_from_table", "job_table", "stage_table"]
 
 _MULTI_REGIONS = ("us", "eu")
 _SCHEMA = pa.schema([("key", pa.string()), ("request", pa.string())])
@@ -131,4 +131,9 @@ def _folder(parcel: Parcel) -> str:
 
 def _table(parcel: Parcel, what: str) -> TableName:
     """A table of the job's own in the target's dataset."""
-    return TableName.parse(parcel.target).beside(f"batchkit_{parcel.run_id}_{parcel.name}_{what}")
+    return job_table(parcel.target, parcel.run_id, parcel.name, what)
+
+
+def job_table(target: str, run_id: str, attempt: str, what: str) -> TableName:
+    """The table that holds an attempt's "requests", or its "responses"."""
+    return TableName.parse(target).beside(f"batchkit_{run_id}_{attempt}_{what}")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from batchkit.errors import ServiceError
+from batchkit.events import Said
+from batchkit.limits import service_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchkit.events import Progress
     from batchkit.service.client import Gemini
     from batchkit.service.files import File
     from batchkit.service.job import BatchJob
     from batchkit.targets.parcel import Parcel
 
-__all__ = ["SPARE_SECONDS", "create_from_file", "stage_file"]
+__all__ = ["SPARE_SECONDS", "create_from_file", "stage_file", "tell_room"]
 
 SPARE_SECONDS = 3600  # an upload that expires sooner is not relied on
+_WORTH_SAYING = 0.1  # the share of the room from which on it is told how much is used
+_GIGABYTE = 1e9
 _MIME_TYPE = "application/jsonl"
 
 
@@ -70,3 +76,22 @@ def create_from_file(client: Gemini, parcel: Parcel, staged: Mapping[str, Any] |
         client.batches.create if parcel.kind == "generate" else client.batches.create_embeddings
     )
     return create(parcel.model, file_name=name, display_name=parcel.display_name)
+
+
+def tell_room(client: Gemini, adding: int, tell: Progress) -> None:
+    """Say how much of the room for files is used, before `adding` bytes, unless it is little.
+
+    Where that takes too long to find out, or cannot be, nothing is said.
+    """
+    most = service_limit("gemini", "max_storage_bytes")
+    with contextlib.suppress(ServiceError):
+        used = client.files.used_bytes()
+        if used is None or used + adding < most * _WORTH_SAYING:
+            return
+        said = (
+            f"uploaded files take {used / _GIGABYTE:.1f} of {most / _GIGABYTE:g} GB, and these "
+            f"requests {adding / _GIGABYTE:.1f} GB"
+        )
+        is_too_much = used + adding > most
+        remedy = ": `batchkit clean RUN` makes room" if is_too_much else ""
+        tell(Said(said + remedy, is_warning=is_too_much))

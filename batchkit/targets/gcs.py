@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from batchkit.service.job import BatchJob
     from batchkit.targets.parcel import Parcel
 
-__all__ = ["check_bucket", "create_from_object", "output_folder", "stage_object"]
+__all__ = [
+    "check_bucket",
+    "create_from_object",
+    "output_folder",
+    "request_object",
+    "response_folder",
+    "stage_object",
+]
 
 _CONTENT_TYPE = "application/jsonl"
 
@@ -34,7 +41,7 @@ def stage_object(client: Vertex, parcel: Parcel) -> dict[str, Any]:
 
     One that an interrupted driver left there has the same name and content, and is taken.
     """
-    uri = ObjectUri.parse(parcel.target) / parcel.run_id / "requests" / f"{parcel.name}.jsonl"
+    uri = request_object(parcel.target, parcel.run_id, parcel.name)
     stored = client.cloud.objects.put(
         parcel.path, uri, content_type=_CONTENT_TYPE, on_progress=parcel.on_progress
     )
@@ -58,4 +65,14 @@ def create_from_object(
 
 def output_folder(address: str, parcel: Parcel) -> ObjectUri:
     """Where one job writes: no other job's output lies below it."""
-    return ObjectUri.parse(address) / parcel.run_id / "responses" / parcel.name
+    return response_folder(address, parcel.run_id, parcel.name)
+
+
+def request_object(address: str, run_id: str, attempt: str) -> ObjectUri:
+    """The object that an attempt of a run reads, below the address that the user named."""
+    return ObjectUri.parse(address) / run_id / "requests" / f"{attempt}.jsonl"
+
+
+def response_folder(address: str, run_id: str, attempt: str) -> ObjectUri:
+    """The folder that an attempt of a run writes to, as the prefix of a job's output."""
+    return ObjectUri.parse(address) / run_id / "responses" / attempt

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from batchkit.wire import Kind
 
-__all__ = ["Parcel"]
+__all__ = ["Parcel", "display_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +37,8 @@ class Parcel:
     may_exist: bool = False
     query: str | None = None
     on_progress: Callable[[int, int], None] | None = None
+
+
+def display_name(run_id: str, attempt: str, sha256: str) -> str:
+    """What the job of an attempt is called, and an upload for it: no other requests have it."""
+    return f"batchkit-{run_id}-{attempt}-{sha256[:12]}"

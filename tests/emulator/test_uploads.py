@@ -174,6 +174,8 @@ def test_storage_that_is_full_refuses_until_a_file_goes() -> None:
         name = client.upload(b"x" * 900)["name"]
         error = client.send_start(101).json()["error"]
         assert error["status"] == "RESOURCE_EXHAUSTED"
+        (violation,) = error["details"][0]["violations"]
+        assert violation["quotaId"] == "FileStorageBytesPerProject"
         client.call("DELETE", name)
         client.upload(b"x" * 1000)
         client.session.close()

@@ -372,3 +372,10 @@ def test_a_file_lives_48_hours() -> None:
         with pytest.raises(ServiceError) as caught:
             files.get(file.name)
     assert "for 48 hours" in str(caught.value)
+
+
+def test_bytes_of_all_files_are_counted_page_by_page(service: Service) -> None:
+    for number in range(101):
+        service.client.files.upload(b"x" * number, display_name=str(number))
+    assert service.client.files.used_bytes() == 100 * 101 // 2
+    assert service.client.files.used_bytes(most_pages=1) is None

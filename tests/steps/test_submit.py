@@ -200,3 +200,22 @@ def test_a_run_that_is_not_built_to_the_end_cannot_be_sent(tmp_path: Path) -> No
     (run.folder / "shards.json").unlink()
     with pytest.raises(RunDirectoryError, match="run the same build again"):
         bk.submit(run.folder)
+
+
+def test_room_for_files_that_is_full_says_what_makes_room_and_the_run_goes_on_then(
+    tmp_path: Path,
+) -> None:
+    size = sum(shard.bytes for shard in built(tmp_path / "run").shards.shards)
+    with serve(limits=Limits(storage_bytes=100_000)) as emulator:
+        client = quick_client(emulator)
+        other = built(tmp_path / "other", rows=60)
+        bk.submit(other, client=client)
+        bk.wait(other, client=client, poll_seconds=0.01)
+        client.files.upload(b"x" * (100_001 - emulator.stats()["bytes"] - size))
+        run = bk.open_run(tmp_path / "run")
+        with pytest.raises(TooLargeError, match="`batchkit clean RUN` deletes those of a run"):
+            bk.submit(run, client=client)
+        bk.clean(other, dry_run=False, client=client)
+        assert bk.submit(run, client=client).is_complete
+        bk.wait(run, client=client, poll_seconds=0.01)
+        assert bk.collect(run).tally()["ok"] == 6

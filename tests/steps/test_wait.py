@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import batchkit as bk
-from batchkit.emulator import Clock, serve
+from batchkit import jsonl
+from batchkit.emulator import CallFault, Clock, JobFault, serve
 from batchkit.errors import RunHeldError, WaitTimeoutError
 from batchkit.events import Event, Polled, Said
 from tests.conftest import Service, quick_client
@@ -21,10 +22,10 @@ SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
 
-def sent(folder: Path, client: bk.Gemini, rows: int = 4) -> bk.Run:
+def sent(folder: Path, client: bk.Gemini, rows: int = 4, *, settle_seconds: float = 60) -> bk.Run:
     table = [{"id": f"k{i}", "text": "hello"} for i in range(rows)]
     run = bk.build(table, SPEC, key="id", into=folder, limits={"max_rows": 2}, target="file")
-    bk.submit(run, client=client)
+    bk.submit(run, client=client, settle_seconds=settle_seconds)
     return run
 
 
@@ -154,6 +155,22 @@ def test_a_job_that_was_deleted_ends_without_output(tmp_path: Path) -> None:
     assert ended is not None
     assert ended.content["state"] == "deleted"
     assert bk.collect(run).tally()["missing"] == 2
+
+
+def test_a_job_that_no_list_showed_in_time_is_named_beside_the_other(tmp_path: Path) -> None:
+    told: list[Event] = []
+    with serve(job_seconds=0.8) as emulator:
+        client = quick_client(emulator)
+        emulator.inject(CallFault("lose", on="create"), JobFault("hide", seconds=0.4))
+        run = sent(tmp_path / "run", client, rows=2, settle_seconds=0.05)
+        bk.wait(run, client=client, poll_seconds=0.05, progress=told.append)
+        assert bk.collect(run, client=client).tally()["ok"] == 2
+        assert set(emulator.stats()["requests"].values()) == {2}  # which is what is to be said
+        named = {job.name for job in client.batches.list_all()}
+    assert run.twins() == {"00000-1": tuple(named - {run.attempts()[0].job})}
+    assert any("was sent twice" in event.text for event in told if isinstance(event, Said))
+    audit = jsonl.loads((run.folder / "audit.json").read_bytes())
+    assert audit["ambiguous"] == {"00000-1": list(run.twins()["00000-1"])}
 
 
 def test_nothing_sent_is_nothing_to_wait_for(tmp_path: Path, service: Service) -> None:

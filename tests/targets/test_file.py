@@ -8,11 +8,13 @@ import pytest
 
 from batchkit.emulator import Clock, serve
 from batchkit.errors import NotAuthorisedError, ServiceError
-from batchkit.targets.file import create_from_file, stage_file
+from batchkit.events import Event
+from batchkit.events import Said as Line
+from batchkit.targets.file import create_from_file, stage_file, tell_room
 from batchkit.targets.parcel import Parcel
 from tests.conftest import Service, quick_client
 from tests.google import google, unanswered
-from tests.scripted import Said
+from tests.scripted import Said, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,3 +111,42 @@ def test_a_job_of_an_upload_that_is_gone_is_refused(tmp_path: Path, service: Ser
     service.client.files.delete(staged["file"])
     with pytest.raises(NotAuthorisedError, match="may not exist"):
         create_from_file(service.client, sent, staged)
+
+
+def files(*sizes: int, more: bool = False) -> Said:
+    """A page of files of these sizes."""
+    listed = [{"name": f"files/{i}", "sizeBytes": str(size)} for i, size in enumerate(sizes)]
+    return Said(body={"files": listed, **({"nextPageToken": "next"} if more else {})})
+
+
+@pytest.mark.parametrize(
+    "pages, adding, said",
+    [
+        ([files()], 10**9, None),
+        (
+            [files(10**9, more=True), files(5 * 10**8)],
+            10**9,
+            Line("uploaded files take 1.5 of 20 GB, and these requests 1.0 GB"),
+        ),
+        (
+            [files(19 * 10**9)],
+            2 * 10**9,
+            Line(
+                "uploaded files take 19.0 of 20 GB, and these requests 2.0 GB: "
+                "`batchkit clean RUN` makes room",
+                is_warning=True,
+            ),
+        ),
+        ([files(10**10, more=True)], 2 * 10**9, None),  # page after page
+        ([Said(403)], 2 * 10**9, None),
+    ],
+    ids=["little", "some", "too much", "too many to count", "refused"],
+)
+def test_room_that_is_taken_is_told_before_an_upload(
+    pages: list[Said], adding: int, said: Line | None
+) -> None:
+    told: list[Event] = []
+    with scripted(*pages) as server:
+        tell_room(server.client(), adding, told.append)
+        assert len(server.asked) <= 10
+    assert told == ([] if said is None else [said])
