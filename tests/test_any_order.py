@@ -78,7 +78,7 @@ class Verbs(RuleBasedStateMachine):
 
     @initialize(
         way=st.sampled_from(["inline", "file"]),
-        fates=st.lists(st.sampled_from(["fine", "fine", *FATES, ""]), min_size=1, max_size=7),
+        fates=st.lists(st.sampled_from([*FATES, ""]), min_size=2, max_size=7),
         max_rows=st.integers(1, 4),
     )
     def table(self, way: str, fates: list[str], max_rows: int) -> None:
@@ -129,12 +129,14 @@ class Verbs(RuleBasedStateMachine):
         self.submit(None)
         self.ground.emulator.heal()
 
-    @rule()
-    def go_on(self) -> None:
+    @rule(again=st.booleans())
+    def go_on(self, *, again: bool) -> None:
         """What a user does on a good day."""
         self.submit(None)
         self.time_passes(JOB_SECONDS)
         self.wait(None)
+        if again:
+            self.retry(None, MOST_ATTEMPTS, bisect=False)
 
     @rule(crash=CRASH)
     def wait(self, crash: int | None) -> None:
@@ -145,7 +147,7 @@ class Verbs(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.ground.emulator.clock.advance(seconds)
 
-    @rule(crash=CRASH, max_attempts=st.integers(1, MOST_ATTEMPTS), bisect=st.booleans())
+    @rule(crash=CRASH, max_attempts=st.sampled_from([1, MOST_ATTEMPTS]), bisect=st.booleans())
     def retry(self, crash: int | None, max_attempts: int, *, bisect: bool) -> None:
         with self.driver(crash) as run:
             bk.retry(run, client=self.client, max_attempts=max_attempts, bisect=bisect)
@@ -250,7 +252,7 @@ class Verbs(RuleBasedStateMachine):
 
 Verbs.TestCase.settings = settings(
     max_examples=25,
-    stateful_step_count=25,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
