@@ -5,12 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchkit import jsonl
 from batchkit.damage import damaged, reading
 from batchkit.label import row_labels
+from batchkit.soundness import (
+    check_columns,
+    check_no_nulls,
+    check_numbers,
+    check_size_of_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +30,11 @@ if TYPE_CHECKING:
     from batchkit.wire import Dialect
 
 __all__ = ["Asked"]
+
+_MOST_ROWS = 2**62
+_COLUMNS = pa.schema(
+    [("row", pa.int64()), ("wire_key", pa.large_string()), ("request_of", pa.int64())]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +55,12 @@ class Asked:
         """Those of one shard of a run directory."""
         path = folder / "rows" / f"{shard}.parquet"
         with reading(path):
+            check_size_of_rows(path, pq.read_metadata(path))
             table = pq.read_table(path, columns=["row", "wire_key", "request_of"])
-        table = table.filter(pc.equal(table.column("row"), table.column("request_of")))
+            check_columns(table.schema, _COLUMNS)
+            check_numbers(table.column("row"), 0, _MOST_ROWS)
+            table = table.filter(pc.equal(table.column("row"), table.column("request_of")))
+            check_no_nulls(table.column("wire_key"))
         rows, keys = table.column("row").to_numpy(), table.column("wire_key").to_pylist()
         labels: dict[str, str] = {}
         if definition.dialect.labelled:

@@ -11,6 +11,7 @@ from batchkit.damage import COLLECT_AGAIN, reading
 from batchkit.pushed import balance
 from batchkit.rundir import AUDIT
 from batchkit.service.client import cloud_of
+from batchkit.shape import check_shape, is_tally
 from batchkit.verdict import refusal_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def _lines(run: Run) -> Counter[str]:
     lines: Counter[str] = Counter()
     for marker in sorted((run.folder / "outcomes").glob("*-*.json")):
         with reading(marker, COLLECT_AGAIN):
-            lines.update(jsonl.loads(marker.read_bytes())["lines"])
+            content = jsonl.loads(marker.read_bytes())
+            check_shape(content, {"lines": is_tally})
+            lines.update(content["lines"])
     return lines
 
 

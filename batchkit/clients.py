@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import ipaddress
 import logging
 import os
 import re
@@ -17,8 +16,10 @@ import google.auth.api_key
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 
+from batchkit.address import check_base_address
 from batchkit.errors import CredentialsError, SetupError
 from batchkit.failures import google_errors
+from batchkit.secret import hide_secrets_in_logs
 from batchkit.storage import Objects
 from batchkit.transport import Transport
 from batchkit.warehouse import Warehouse
@@ -74,6 +75,7 @@ def connect(
     timeout: tuple[float, float] = (10.0, 300.0),
 ) -> Connection:
     """A connection to the Developer API, from the environment where arguments are left out."""
+    hide_secrets_in_logs()
     key = (api_key or "").strip() or _key_from_environment()
     _check_key(key)
     url = base_url or os.environ.get("GOOGLE_GEMINI_BASE_URL") or _GEMINI_URL
@@ -141,6 +143,7 @@ class Cloud:
 
 def connect_cloud(project: str | None = None, *, credentials: Any = None) -> Cloud:
     """The project of the arguments, else of the environment, else of the credentials."""
+    hide_secrets_in_logs()
     found: Any = None
     if credentials is None:
         with google_errors("google.auth"):
@@ -179,7 +182,7 @@ def _row_reader(credentials: Any, *, is_emulated: bool) -> Any:
 def _transport(
     session: Any, url: str, retries: Retries | None, timeout: tuple[float, float]
 ) -> Transport:
-    _check_url(url)
+    check_base_address(url)
     # What is on this machine is not asked for through a proxy, which would see the credentials.
     session.trust_env = urlsplit(url).scheme == "https"
     return Transport(session, url, retries=retries, timeout=timeout)
@@ -212,23 +215,3 @@ def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         message = "the API key has characters in it that no key has, such as a space: copy it again"
         raise CredentialsError(message)
-
-
-def _check_url(url: str) -> None:
-    """Credentials must not travel in the clear, except to this machine."""
-    message = f"{url!r}: an address is https://…, or http:// on this machine"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise SetupError(message) from error
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-    if not host or not is_safe:
-        raise SetupError(message)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

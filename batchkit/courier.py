@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from batchkit.damage import check_size
+from batchkit.damage import check_digest, check_size
 from batchkit.errors import (
     AmbiguousJobError,
     InvalidRequestError,
@@ -114,8 +114,10 @@ class Courier:
         job = self._left_behind(attempt, name) if was_tried else _only(listed, name)
         if job is not None and was_tried:
             return ledger.write(attempt, "adopted", **_seen(job))
-        if job is None and parcel.query is None:
-            check_size(parcel.path, shard.bytes)
+        if job is None:
+            if parcel.query is None:
+                check_size(parcel.path, shard.bytes)
+            check_digest(parcel.path, shard.sha256)
         attempt = ledger.write(
             attempt,
             "intent",
@@ -219,13 +221,16 @@ def _living_upload(attempt: Attempt) -> Mapping[str, Any] | None:
     if fact is None:
         return None
     intents = [f for f in attempt.facts if f.kind == "intent"]
-    then = next(f for f in reversed(intents) if f.number < fact.number)
+    then = next((f for f in reversed(intents) if f.number < fact.number), None)
+    if then is None:
+        return None
     refused = any(
-        f.kind == "refused" and f.content["status"] != _HELD for f in attempt.facts[fact.number :]
+        f.kind == "refused" and f.content.get("status") != _HELD
+        for f in attempt.facts[fact.number :]
     )
     expires = fact.content.get("expires")
     is_alive = expires is None or expires > time.time() + SPARE_SECONDS
-    is_ours = then.content["account"] == intents[-1].content["account"]
+    is_ours = then.content.get("account") == intents[-1].content.get("account")
     return fact.content if is_alive and is_ours and not refused else None
 
 

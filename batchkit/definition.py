@@ -6,14 +6,28 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from batchkit import jsonl
+from batchkit.canonical import value_hash
 from batchkit.damage import damaged
 from batchkit.durable import write_whole
-from batchkit.errors import RunChangedError, RunDirectoryError
+from batchkit.errors import RowsError, RunChangedError, RunDirectoryError, SetupError
 from batchkit.label import run_tag
-from batchkit.layout import Layout
+from batchkit.layout import Layout, result_fields
 from batchkit.limits import Limits
+from batchkit.shape import (
+    Shape,
+    check_shape,
+    is_flag,
+    is_number,
+    is_plain_name,
+    is_text,
+    listed,
+    optional,
+)
 from batchkit.specs.spec import Spec, spec_from_json, spec_hash
+from batchkit.specs.stored import check_stored_schema, check_stored_spec
 from batchkit.tables.pinned import PinnedTable
 from batchkit.tables.resident import Resident
 from batchkit.wire import DIALECTS, Dialect
@@ -26,6 +40,50 @@ __all__ = ["FORMAT", "Definition"]
 
 FORMAT = 1
 NAME = "run.json"
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    StopIteration,
+    RecursionError,
+    OverflowError,
+    pa.ArrowException,
+    RowsError,
+    SetupError,
+)
+
+
+def _is_limit(value: Any) -> bool:
+    return is_number(value) and value > 0
+
+
+_SHAPE: Shape = {
+    "batchkit": is_text,
+    "id": is_plain_name,
+    "created": is_text,
+    "spec": {},
+    "spec_hash": is_text,
+    "dialect": is_text,
+    "labelled": is_flag,
+    "key": listed(is_text),
+    "carry": listed(is_text),
+    "on_bad_key": is_text,
+    "target": optional(is_text),
+    "output": optional(is_text),
+    "limits": {
+        "max_bytes": _is_limit,
+        "max_rows": _is_limit,
+        "max_tokens": _is_limit,
+        "max_inline_bytes": _is_limit,
+        "bytes_per_token": _is_limit,
+    },
+    "layout": {"prefix": is_text, "flatten": is_flag, "provenance": is_flag, "raw": is_flag},
+    "salt": is_text,
+    "resident": optional(
+        {"source": is_text, "fields": listed({"name": is_text}), "location": optional(is_text)}
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +198,11 @@ class Definition:
         try:
             content = jsonl.loads(path.read_bytes())
             if content.get("format") == FORMAT:
-                return cls._from_json(content)
+                return cls._from_json(content).sound()
         except (FileNotFoundError, NotADirectoryError):
             message = f"{folder} is no run directory: it has no {NAME}"
             raise RunDirectoryError(message, folder) from None
-        except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        except _UNREADABLE as error:
             raise damaged(path, error) from error
         message = (
             f"{path} has format {content.get('format')}, this batchkit reads {FORMAT}: "
@@ -152,8 +210,27 @@ class Definition:
         )
         raise RunDirectoryError(message, folder)
 
+    def sound(self) -> Definition:
+        """The definition, when its parts go together; ValueError or TableError when they do not.
+
+        `run.json` may come from somebody else, and much later code relies on what it says.
+        """
+        if self.spec.answer_schema is not None:
+            check_stored_schema(self.spec.answer_schema)
+        result_fields(self.table.schema, self.spec, self.layout)
+        unknown = {*self.key, *self.carry} - {*self.table.schema.names}
+        if unknown:
+            message = f"the table has no column {min(unknown)!r}"
+            raise ValueError(message)
+        return self
+
     @classmethod
     def _from_json(cls, content: Mapping[str, Any]) -> Definition:
+        check_shape(content, _SHAPE)
+        check_stored_spec(content["spec"])
+        if value_hash(content["spec"]) != content["spec_hash"]:
+            message = "the spec is not the one that was built, by its hash"
+            raise ValueError(message)
         return cls(
             id=content["id"],
             created=content["created"],

@@ -83,10 +83,10 @@ def create_once(path: Path, content: bytes) -> bool:
 
 
 def make_folder(path: Path, mode: int = _FOLDER_MODE) -> None:
-    """Create a folder that only its owner can read, with the folders above it, durably."""
+    """Create a folder, with those above it, durably; only their owner can read them."""
     missing = list(takewhile(lambda folder: not folder.is_dir(), (path, *path.parents)))
-    if missing:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        folder.mkdir(mode=mode, exist_ok=True)
     for folder in missing:
         sync_folder(folder.parent)
 

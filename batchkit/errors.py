@@ -29,9 +29,10 @@ BatchkitError
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from batchkit.secret import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,11 +71,6 @@ __all__ = [
 ]
 
 _SHOWN = 20
-# API keys, tokens and addresses of uploads, which let in whoever has them.
-_SECRET = re.compile(
-    r"AIza[\w-]{10,}|AQ\.[\w-]{10,}|ya29\.[\w.-]+"
-    r"|(?:(?<=api_key:)|(?<=[?&]key=)|(?<=upload_id=)|(?<=[Bb]earer ))[^\s&'\"]+"
-)
 
 
 class BatchkitError(Exception):
@@ -203,8 +199,8 @@ class ServiceError(BatchkitError):
     _usual_remedy: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        self.message = _SECRET.sub("…", self.message)
-        self.details = tuple(_without_secrets(detail) for detail in self.details)
+        self.message = without_secrets(self.message)
+        self.details = tuple(without_secrets(self.details))
 
     def __str__(self) -> str:
         where = f"{self.operation}: " if self.operation else ""
@@ -215,14 +211,6 @@ class ServiceError(BatchkitError):
     def _advice(self) -> str:
         """What to do about it, in one line; empty when the message says it all."""
         return self._usual_remedy
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {n: _without_secrets(v) for n, v in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in cast("list[Any]", value)]
-    return _SECRET.sub("…", value) if isinstance(value, str) else value
 
 
 class InvalidRequestError(ServiceError):

@@ -6,7 +6,8 @@ HTTP responses, exceptions of Google's own libraries, connections that broke.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
 from google.api_core import exceptions as google_exceptions
@@ -14,6 +15,7 @@ from google.auth import exceptions as auth_exceptions
 
 from batchkit import jsonl
 from batchkit.errors import (
+    BatchkitError,
     CredentialsError,
     InvalidRequestError,
     NotAuthorisedError,
@@ -23,12 +25,20 @@ from batchkit.errors import (
     ServiceFailureError,
     TooLargeError,
 )
+from batchkit.reply import said_in
 from batchkit.wire import rpc_reason
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-__all__ = ["connection_error", "credentials_error", "google_errors", "not_there", "service_error"]
+__all__ = [
+    "connection_error",
+    "credentials_error",
+    "google_errors",
+    "not_there",
+    "raise_alone",
+    "service_error",
+]
 
 _KINDS: Mapping[int, type[ServiceError]] = {
     400: InvalidRequestError,
@@ -68,7 +78,7 @@ def service_error(response: requests.Response, operation: str) -> ServiceError:
     """The error that a response is, with what google.rpc.Status says in its body."""
     status = response.status_code
     error = _error_body(response)
-    details = [item for item in error.get("details") or () if jsonl.is_object(item)]
+    details = [item for item in _listed(error.get("details")) if jsonl.is_object(item)]
     reason = next((d["reason"] for d in details if d.get("reason")), error.get("status"))
     message = str(error.get("message") or response.reason or "no message")
     retry_after = _retry_after(response, details)
@@ -95,6 +105,17 @@ def _error_of(  # noqa: PLR0917  # the fields of a ServiceError, in its order
     return kind(*known)
 
 
+def raise_alone(error: BatchkitError) -> NoReturn:
+    """Raise an error that holds nothing of the one before it, not even out of sight.
+
+    What libraries say may name the address of an upload, and some tools show all they can reach.
+    """
+    try:
+        raise error
+    finally:
+        error.__context__ = None
+
+
 def _is_of_storage(message: str, details: Sequence[Mapping[str, Any]]) -> bool:
     said = f"{message} {list(details)}"
     return any(name in said for name in _FILE_STORAGE)
@@ -106,16 +127,16 @@ def google_errors(operation: str) -> Generator[None]:
     try:
         yield
     except google_exceptions.GoogleAPICallError as error:
-        raise _of_google(error, operation) from None
+        raise_alone(_of_google(error, operation))
     except google_exceptions.RetryError as error:
         cause = error.cause
         if isinstance(cause, google_exceptions.GoogleAPICallError):
-            raise _of_google(cause, operation) from None
-        raise connection_error(error, operation) from None
+            raise_alone(_of_google(cause, operation))
+        raise_alone(connection_error(error, operation))
     except auth_exceptions.GoogleAuthError as error:
-        raise credentials_error(error, operation) from None
+        raise_alone(credentials_error(error, operation))
     except (requests.RequestException, ConnectionError) as error:
-        raise connection_error(error, operation) from None
+        raise_alone(connection_error(error, operation))
 
 
 def not_there(message: str, operation: str) -> NotFoundError:
@@ -129,7 +150,7 @@ def _of_google(error: Any, operation: str) -> ServiceError:
     is_http = isinstance(error.response, requests.Response)
     body = _error_body(error.response) if is_http else {}
     message = str(body.get("message") or error.message)
-    listed = body.get("errors") or error.errors
+    listed = _listed(body.get("errors")) or error.errors
     said = [dict(item) for item in listed if jsonl.is_object(item)]
     reason = next((str(item["reason"]) for item in said if item.get("reason")), rpc_reason(status))
     found = _error_of(status, reason, message, said, operation)
@@ -160,7 +181,7 @@ def credentials_error(error: Exception, operation: str) -> ServiceFailureError |
 def _error_body(response: requests.Response) -> dict[str, Any]:
     """The `error` object, which some endpoints wrap in a list."""
     try:
-        content = jsonl.loads(response.content)
+        content = jsonl.loads(said_in(response))
     except (ValueError, requests.RequestException):
         return {}
     first = content[0] if jsonl.is_list(content) and content else content
@@ -173,7 +194,13 @@ def _retry_after(response: requests.Response, details: list[dict[str, Any]]) -> 
     delays = [str(item["retryDelay"]) for item in details if item.get("retryDelay")]
     for text in (*delays, response.headers.get("Retry-After", "")):
         try:
-            return float(text.removesuffix("s"))
+            seconds = float(text.removesuffix("s"))
         except ValueError:
             continue
+        if 0 <= seconds < math.inf:
+            return seconds
     return None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if jsonl.is_list(value) else []

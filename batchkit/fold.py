@@ -17,6 +17,12 @@ import pyarrow.parquet as pq
 from batchkit.damage import COLLECT_AGAIN, RESTORE, reading
 from batchkit.layout import ROW
 from batchkit.outcome import STATUSES
+from batchkit.soundness import (
+    check_columns,
+    check_numbers,
+    check_size_of_rows,
+    check_statuses,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,7 +67,7 @@ class ShardOutcomes:
         under_way: Iterable[Path] = (),
     ) -> None:
         self._files = [
-            _OutcomeRows(path, COLLECT_AGAIN if attempt else RESTORE)
+            _OutcomeRows(path, COLLECT_AGAIN if attempt else RESTORE, schema, (first_row, rows))
             for attempt, path in paths.items()
         ]
         self._attempts = np.array([*paths, _PENDING], np.int32)  # -1, the last, is pending
@@ -79,7 +85,9 @@ class ShardOutcomes:
             worth[chosen] = said[better]
         for path in under_way:
             with reading(path):
-                asked = pq.read_table(path, columns=[ROW]).column(0).to_numpy() - first_row
+                check_size_of_rows(path, pq.read_metadata(path))
+                table = pq.read_table(path, columns=[ROW])
+                asked = check_numbers(table.column(0), first_row, rows) - first_row
             self._file[asked[worth[asked] < _WORTH["ok"]]] = _PENDING
 
     def window(self, start: int, stop: int) -> pa.Table:
@@ -181,14 +189,17 @@ class ShardOutcomes:
 class _OutcomeRows:
     """One outcomes file, read by position; its rows are sorted by row number."""
 
-    def __init__(self, path: Path, remedy: str) -> None:
+    def __init__(self, path: Path, remedy: str, schema: pa.Schema, shard: tuple[int, int]) -> None:
         self._path = path
         self._remedy = remedy
         self._held: dict[int, pa.Table] = {}
         with reading(path, remedy):
-            table = pq.read_table(path, columns=[ROW, "status"])
             metadata = pq.read_metadata(path)
-        self.rows: NDArray[np.int64] = table.column(ROW).to_numpy()
+            check_size_of_rows(path, metadata)
+            check_columns(pq.read_schema(path), schema)
+            table = pq.read_table(path, columns=[ROW, "status"])
+            self.rows: NDArray[np.int64] = check_numbers(table.column(ROW), *shard)
+            check_statuses(table.column("status"))
         self.statuses = pa.concat_arrays(table.column("status").chunks)
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         self._ends = np.cumsum([0, *(group.num_rows for group in groups)])
@@ -223,6 +234,8 @@ class _OutcomeRows:
         if new:
             with reading(self._path, self._remedy), pq.ParquetFile(self._path) as file:
                 self._held |= {group: file.read_row_groups([group]) for group in new}
+                for group in new:
+                    self._held[group].validate(full=True)
         table = pa.concat_tables([self._held[group] for group in range(first, last)])
         return table.slice(start - int(self._ends[first]), stop - start)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batchkit.damage import RESTORE, reading
+from batchkit.damage import RESTORE, check_size, damaged, reading
 from batchkit.errors import RunDirectoryError, TableError
 from batchkit.layout import ANSWER, PROVENANCE, ROW, result_fields
 
@@ -51,9 +51,10 @@ class JoinedRows:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows; each batch lies within one shard."""
         shards = map(self._opened, self._run.shards.shards)
-        shard, position = None, 0
+        shard, position, rows = None, 0, 0
         for batch in self._source():
-            taken = 0
+            taken, rows = 0, rows + batch.num_rows
+            self._check(rows <= self._run.shards.rows)
             while taken < batch.num_rows:
                 if shard is None or position == shard.rows:
                     shard, position = next(shards), 0
@@ -61,6 +62,13 @@ class JoinedRows:
                 window = batch.slice(taken, count)
                 yield self._joined(window, shard, position)
                 taken, position = taken + count, position + count
+        self._check(rows == self._run.shards.rows)
+
+    def _check(self, has_its_rows: bool) -> None:  # noqa: FBT001  # what is checked
+        """Raise unless the source gives as many rows as the run was built of."""
+        if not has_its_rows:
+            reason = f"its rows are not the {self._run.shards.rows:,} that the run was built of"
+            raise damaged(self._run.folder / self._definition.table.files[0].path, reason)
 
     def _opened(self, shard: Shard) -> _OpenShard:
         outcomes = self._run.outcomes(shard)
@@ -93,6 +101,7 @@ class JoinedRows:
             path = self._run.rows_path(shard.name)
             with reading(path), pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(_WINDOW_ROWS, columns=[column]):
+                    batch.validate(full=True)
                     held = batch.column(column)
                     arrays = [pc.struct_field(held, [i]) for i in range(len(names))] or [held]
                     yield pa.RecordBatch.from_arrays(arrays, schema=self._source_schema)
@@ -100,6 +109,9 @@ class JoinedRows:
     def _table(self) -> Iterator[pa.RecordBatch]:
         table = self._definition.table
         table.check_unchanged(self._run.folder)
+        for file in table.files:
+            if file.modified is None:
+                check_size(self._run.folder / file.path, file.bytes)
         try:
             yield from table.batches(self._run.folder, table.schema)
         except TableError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import decimal
+import functools
 import json
 import math
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 __all__ = [
+    "LONGEST_LINE_BYTES",
     "dumps",
     "dumps_foreign",
     "dumps_readable",
@@ -31,6 +33,9 @@ __all__ = [
     "unwritable",
 ]
 
+# A request has at most 64 MiB, and comes back beside its answer.
+LONGEST_LINE_BYTES = 128 * 1024**2
+_TOO_LONG = f"the line is longer than {LONGEST_LINE_BYTES:,} bytes"
 # Deeper values are refused rather than risk the stack; orjson itself stops at 254.
 _MAX_DEPTH = 200
 
@@ -89,6 +94,8 @@ def loads(text: bytes | str) -> Any:
 
 def loads_lenient(text: bytes) -> Any:
     """As `loads`, but with U+FFFD for half of a surrogate pair, which a cut emoji may leave."""
+    if len(text) > LONGEST_LINE_BYTES:
+        raise ValueError(_TOO_LONG)
     try:
         return loads(text)
     except ValueError:
@@ -115,6 +122,8 @@ def _without_surrogates(value: Any) -> Any:
 
 def fault(text: bytes) -> tuple[str, str]:
     """Path and reason of what keeps a text that `loads` refused from being JSON."""
+    if len(text) > LONGEST_LINE_BYTES:
+        return "$", _TOO_LONG
     try:
         loads(text)
     except ValueError as error:
@@ -141,10 +150,24 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def lines(stream: IO[bytes] | Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""Number (from 1) and text of each line that is not blank, split on bytes `\n` only."""
-    for number, line in enumerate(stream, start=1):
-        text = line.strip(b" \t\r\n")
+def lines(
+    stream: IO[bytes] | Iterable[bytes], longest: int = LONGEST_LINE_BYTES
+) -> Iterator[tuple[int, bytes]]:
+    r"""Number (from 1) and text of each line that is not blank, split on bytes `\n` only.
+
+    Of a line that is longer than `longest` only so much is held, and a byte more, which tells.
+    """
+    read: Callable[[int], bytes] | None = getattr(stream, "readline", None)
+    pieces = stream if read is None else iter(functools.partial(read, longest + 1), b"")
+    number, goes_on = 0, False
+    for piece in pieces:
+        is_whole = len(piece) <= longest or piece.endswith(b"\n")
+        if goes_on:
+            goes_on = not is_whole
+            continue
+        number += 1
+        goes_on = not is_whole
+        text = piece.strip(b" \t\r\n") if is_whole else piece
         if text:
             yield number, text
 

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from batchkit import durable, jsonl
-from batchkit.damage import damaged
+from batchkit.damage import damaged, reading
 from batchkit.errors import RunHeldError
+from batchkit.shape import Shape, check_shape, is_count, is_number, is_text, listed, optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +52,23 @@ _STAGES: Mapping[str, Stage] = MappingProxyType(
         "fetched": "fetched",
     }
 )
+
+
+# What facts say, by name, whatever their kind; what else stands there is only shown.
+_CONTENT: dict[str, Shape] = {
+    **{name: optional(is_text) for name in ("account", "display_name", "job", "lost", "message")},
+    **{name: optional(is_text) for name in ("file", "half_of", "object", "output", "response")},
+    **{
+        name: optional(is_text)
+        for name in ("raw_state", "reason", "sha256", "state", "table", "target")
+    },
+    **{name: optional(is_count) for name in ("bytes", "failed", "requests", "status", "succeeded")},
+    **{name: optional(is_count) for name in ("first_row", "max_output_tokens")},
+    "twins": optional(listed(is_text)),
+    "why": optional(is_text),
+    "error": optional({"reason": is_text, "message": is_text}),
+    "expires": optional(is_number),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +195,12 @@ class Ledger:
     def attempt(self, shard: str, number: int) -> Attempt:
         """What is known of an attempt; one without facts is unsent."""
         folder = self._folder / f"{shard}-{number}"
-        paths = sorted(folder.glob("[0-9]*-*.json"), key=_number) if folder.is_dir() else []
-        return Attempt(shard, number, tuple(_read(path) for path in paths))
+        named = ((_number(path), path) for path in folder.glob("[0-9]*-*.json"))
+        facts = tuple(_read(number, path) for number, path in sorted(named))
+        for place, fact in enumerate(facts, start=1):
+            if fact.number != place:
+                raise damaged(folder / fact.name, f"it is fact {place} by its place")
+        return Attempt(shard, number, facts)
 
     def attempts(self, shard: str) -> list[Attempt]:
         """All attempts at a shard in order; only the first may have no facts yet."""
@@ -214,16 +236,22 @@ class Ledger:
         return written
 
 
-def _read(path: Path) -> Fact:
-    try:
+def _read(number: int, path: Path) -> Fact:
+    with reading(path):
         content = jsonl.loads(path.read_bytes())
-        return Fact(_number(path), content.pop("kind"), content.pop("at"), content)
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise damaged(path, error) from error
+        check_shape(content, {"kind": is_text, "at": is_number, **_CONTENT})
+        fact = Fact(number, content.pop("kind"), content.pop("at"), content)
+        if fact.name != path.name:
+            message = f"it tells of {fact.kind}"
+            raise ValueError(message)
+        return fact
 
 
 def _number(path: Path) -> int:
-    return int(path.name.partition("-")[0])
+    try:
+        return int(path.name.partition("-")[0])
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 def _now() -> float:

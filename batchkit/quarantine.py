@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["Quarantine"]
 
 
+_SHOWN_BYTES = 100_000
+
+
 @dataclass(frozen=True, slots=True)
 class Quarantine:
     """The file where such lines go, with where they stood in `source` and why."""
@@ -21,12 +24,17 @@ class Quarantine:
     source: str
 
     def keep(self, numbered: tuple[int, bytes], response: Response, reason: str) -> None:
-        """Write one line, by its number, with what was read of it."""
+        """Write one line, by its number, with what was read of it.
+
+        Of a line that is too long to be read the beginning stands for it.
+        """
+        number, line = numbered
+        text = line if len(line) <= jsonl.LONGEST_LINE_BYTES else line[:_SHOWN_BYTES]
         entry = {
             "file": f"responses/{self.source}",
-            "line": numbered[0],
+            "line": number,
             "key": response.key,
             "reason": reason,
-            "text": numbered[1].decode(errors="replace"),
+            "text": text.decode(errors="replace"),
         }
         self.file.write(jsonl.dumps(entry) + b"\n")

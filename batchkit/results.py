@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batchkit.damage import reading
 from batchkit.display.html import table_html, tally_html
 from batchkit.errors import CapabilityError
 from batchkit.joined import JoinedRows
@@ -94,7 +95,8 @@ class Results:
         import pandas as pd  # noqa: PLC0415  # takes time to load, and not everybody uses it
 
         table = self.to_arrow()
-        frame = frame_of_arrow(table)
+        with reading(self.run.folder / "run.json"):  # it says what the frame was like
+            frame = frame_of_arrow(table)
         for name in self._rows.integers:
             frame[name] = table.column(name).to_pandas(types_mapper=lambda _: pd.Int64Dtype()).array
         return frame
@@ -121,7 +123,8 @@ class Results:
         own = self.run.folder / "results"
 
         def write(to: str | Path) -> Path:
-            return write_parquet(self.reader(), to, may_replace=path is None)
+            is_own = path is None
+            return write_parquet(self.reader(), to, may_replace=is_own, is_private=is_own)
 
         return self._delivered(write, path or own, client)
 
@@ -129,9 +132,23 @@ class Results:
         """Write one JSON object per row: dates in ISO 8601, decimals as text, NaN as null."""
         return self._delivered(lambda to: write_jsonl(self.reader(), to), path, client)
 
-    def to_csv(self, path: str | Path, *, client: Client | None = None) -> Path | str:
-        """Write CSV with a header; lists, structs and vectors as JSON text."""
-        return self._delivered(lambda to: write_csv(self.reader(), to), path, client)
+    def to_csv(
+        self,
+        path: str | Path,
+        *,
+        escape_formulas: bool = False,
+        client: Client | None = None,
+    ) -> Path | str:
+        """Write CSV with a header; lists, structs and vectors as JSON text.
+
+        With `escape_formulas` a text that a spreadsheet would run as a formula (it begins with
+        `=`, `+`, `-`, `@`, a tab or a line's end) gets an apostrophe before it.
+        """
+
+        def write(to: str | Path) -> Path:
+            return write_csv(self.reader(), to, escape_formulas=escape_formulas)
+
+        return self._delivered(write, path, client)
 
     def to_bigquery(
         self,

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,11 @@ from batchkit.errors import AccountChangedError, RunDirectoryError, RunHeldError
 from batchkit.fold import ShardOutcomes, tally
 from batchkit.layout import outcome_schema
 from batchkit.ledger import Attempt, Fact, Ledger
+from batchkit.links import check_no_links
 from batchkit.outcome import STATUSES
+from batchkit.shape import check_shape, is_count, is_text
+from batchkit.shards import Shard, Shards, read_shards
+from batchkit.soundness import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -35,40 +39,7 @@ _LEASE = ".lease"
 _HOLDER = "lease.json"
 _HOLDER_LOOKS = 50
 _HOLDER_SECONDS = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One request file, which is one job: rows of the table that follow one another.
-
-    `requests` is how many of its rows became requests; `sha256` is that of the file.
-    """
-
-    name: str
-    first_row: int
-    rows: int
-    requests: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shards:
-    """What was built: all shards in source order, and how their requests are to travel."""
-
-    target: str
-    rejected: int
-    shards: tuple[Shard, ...]
-
-    @property
-    def rows(self) -> int:
-        """Rows of the table."""
-        return sum(shard.rows for shard in self.shards)
-
-    @property
-    def requests(self) -> int:
-        """Requests of all shards."""
-        return sum(shard.requests for shard in self.shards)
+_ASKED = {"first_row": is_count, "requests": is_count, "bytes": is_count, "sha256": is_text}
 
 
 class Run:
@@ -84,6 +55,7 @@ class Run:
         self.ledger: Ledger = Ledger(folder / "ledger", observe)
         self._definition: Definition | None = None
         self._shards: Shards | None = None
+        self._has_no_links = False
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
@@ -95,6 +67,12 @@ class Run:
         stages = Counter(attempt.stage for attempt in self.attempts())
         said = ", ".join(f"{count} shards {stage}" for stage, count in stages.items())
         return tally_html(f"{self.folder}: {said or 'nothing to send'}", self.tally())
+
+    def _check_links(self) -> None:
+        """Look once: who can make links while we work needs none to do us harm."""
+        if not self._has_no_links:
+            check_no_links(self.folder)
+            self._has_no_links = True
 
     @property
     def is_defined(self) -> bool:
@@ -110,6 +88,7 @@ class Run:
     def definition(self) -> Definition:
         """What the run was built from; RunDirectoryError when this is no run directory."""
         if self._definition is None:
+            self._check_links()
             self._definition = Definition.read(self.folder)
         return self._definition
 
@@ -122,7 +101,12 @@ class Run:
     def shards(self) -> Shards:
         """The shards; RunDirectoryError when the run is not built to the end."""
         if self._shards is None:
-            self._shards = _read_shards(self.folder / _SHARDS)
+            definition = self.definition  # which looks for links first
+            shards = read_shards(self.folder / _SHARDS)
+            if definition.resident is None and shards.rows != definition.table.rows:
+                reason = f"{shards.rows:,} rows in shards, and {definition.table.rows:,} in all"
+                raise damaged(self.folder / _SHARDS, reason)
+            self._shards = shards
         return self._shards
 
     def finish_build(self, shards: Shards) -> None:
@@ -165,6 +149,7 @@ class Run:
         numbers = [0, *(attempt.number for attempt in attempts)]
         paths = {number: self.outcomes_path(shard.name, number) for number in numbers}
         there = {number: path for number, path in paths.items() if path.exists()}
+        check_rows(self.rows_path(shard.name), shard.rows)
         again = [each for each in attempts if each.number > 1 and each.number not in there]
         under_way = [self.rows_path(attempt.asked_name) for attempt in again]
         schema = outcome_schema(self.definition.spec, self.definition.layout)
@@ -183,7 +168,9 @@ class Run:
         audit = self.folder / AUDIT
         if audit.exists():
             with reading(audit, COLLECT_AGAIN):
-                return jsonl.loads(audit.read_bytes())["statuses"]
+                content = jsonl.loads(audit.read_bytes())
+                check_shape(content, {"statuses": dict.fromkeys(STATUSES, is_count)})
+                return {status: content["statuses"][status] for status in STATUSES}
         shards = self.shards
         open_rows = {"rejected": shards.rejected, "pending": shards.rows - shards.rejected}
         return {status: open_rows.get(status, 0) for status in STATUSES}
@@ -205,10 +192,11 @@ class Run:
         built = attempt.last("built")
         content: Mapping[str, Any] = built.content if built else {}
         try:
-            known = {name: content[name] for name in ("first_row", "requests", "bytes", "sha256")}
-        except KeyError as error:
-            message = f"{self.folder / 'ledger' / attempt.name} does not say what it asks"
+            check_shape(content, _ASKED)
+        except ValueError as error:
+            message = f"{self.folder / 'ledger' / attempt.name} does not say what it asks: {error}"
             raise RunDirectoryError(message, self.folder) from error
+        known = {name: content[name] for name in _ASKED}
         return Shard(name=attempt.asked_name, rows=known["requests"], **known)
 
     def attempts(self) -> list[Attempt]:
@@ -225,7 +213,7 @@ class Run:
         for attempt in self.attempts():
             intent = attempt.last("intent")
             is_open = attempt.stage in {"sending", "running", "ended"}
-            if intent and is_open and intent.content["account"] != mine:
+            if intent and is_open and intent.content.get("account") != mine:
                 message = (
                     f"shard {attempt.asked_name} of {self.folder} is under way with another API "
                     "key: go on with that key, or the run could not find its own jobs"
@@ -239,7 +227,8 @@ class Run:
         The operating system lets go when the process dies, however it dies.
         """
         durable.make_folder(self.folder)
-        lock = filelock.FileLock(self.folder / _LEASE)
+        self._check_links()  # a link in place of the lock would have another file emptied
+        lock = filelock.FileLock(self.folder / _LEASE, mode=0o600)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -266,23 +255,11 @@ def open_run(path: str | Path) -> Run:
     return run
 
 
-def _read_shards(path: Path) -> Shards:
-    try:
-        content = jsonl.loads(path.read_bytes())
-        shards = tuple(Shard(**shard) for shard in content["shards"])
-        return Shards(content["target"], content["rejected"], shards)
-    except FileNotFoundError:
-        message = f"{path.parent} is not built to the end: run the same build again"
-        raise RunDirectoryError(message, path.parent) from None
-    except (ValueError, LookupError, TypeError) as error:
-        raise damaged(path, error) from error
-
-
 def _holder(folder: Path) -> str:
     """Who holds the run; its first holder needs a moment to write down its name."""
     for _ in range(_HOLDER_LOOKS):
         try:
-            return jsonl.loads((folder / _HOLDER).read_bytes())["holder"]
-        except (OSError, ValueError, KeyError):
+            return str(jsonl.loads((folder / _HOLDER).read_bytes())["holder"])
+        except (OSError, ValueError, KeyError, TypeError):
             time.sleep(_HOLDER_SECONDS)
     return "another process"

@@ -24,6 +24,7 @@ from batchkit.key import BAD_KEYS
 from batchkit.layout import outcome_schema
 from batchkit.lines import LineEncoder, rows_schema
 from batchkit.request_files import RequestFiles, WrittenShard
+from batchkit.shape import check_shape, is_tally
 from batchkit.specs.spec import Spec, spec_from_json
 from batchkit.tables.pinned import Piece
 from batchkit.verdict import Verdict
@@ -210,6 +211,7 @@ def _collected_before(task: CollectTask) -> dict[str, Any] | None:
     """What it counted; None too when its files were cut short: the same are written again."""
     with suppress(RunDirectoryError), reading(task.marker):
         content = jsonl.loads(task.marker.read_bytes())
+        check_shape(content, {"lines": is_tally, "statuses": is_tally})
         pq.read_metadata(task.outcomes)
         return {"lines": content["lines"], "statuses": content["statuses"]}
     return None

@@ -13,7 +13,13 @@ from google.auth import exceptions as auth_exceptions
 
 from batchkit import jsonl
 from batchkit.errors import RateLimitedError, ServiceFailureError
-from batchkit.failures import connection_error, credentials_error, service_error
+from batchkit.failures import (
+    connection_error,
+    credentials_error,
+    raise_alone,
+    service_error,
+)
+from batchkit.reply import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -151,20 +157,22 @@ class Transport:
         if data is not None:
             headers["Content-Type"] = "application/json"
         try:
-            return self._session.request(
+            response = self._session.request(
                 call.method,
                 url,
                 params=params,
                 data=data,
                 headers=headers,
                 timeout=self._timeout,
-                stream=stream,
+                stream=True,
                 allow_redirects=False,
             )
+            is_streamed = stream and response.status_code < requests.codes.multiple_choices
+            return response if is_streamed else held(response, call.operation)
         except requests.RequestException as error:
-            raise connection_error(error, call.operation) from None
+            raise_alone(connection_error(error, call.operation))
         except auth_exceptions.GoogleAuthError as error:
-            raise credentials_error(error, call.operation) from None
+            raise_alone(credentials_error(error, call.operation))
 
 
 def _moved_to(call: Call, response: requests.Response) -> str | None:

@@ -146,7 +146,7 @@ class Watch:
             self.tell(Transferred(attempt.asked_name, received, total, is_upload=False))
 
         there = fetch_output(
-            self.client, attempt.job or "", ended["output"], path, on_progress=receiving
+            self.client, attempt.job or "", ended.get("output"), path, on_progress=receiving
         )
         name = str(path.relative_to(self.run.folder))
         return {"file": name, "bytes": path.stat().st_size} if there else None

@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
-    do_GET = do_POST = do_DELETE = answer  # noqa: N815  # the names http.server calls
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # the names http.server calls
 
     def _send(self, said: Said) -> None:
         self.send_response(said.status)

@@ -153,7 +153,6 @@ def test_https_and_this_machine_are_spoken_to(url: str) -> None:
         "http://10.0.0.1",
         "http://localhost.evil.example",
         "http://127.0.0.1.evil.example",
-        "http://127.0.0.1@evil.example",
         "http://[2001:db8::1]",
         "ftp://localhost",
         "localhost:8080",
@@ -169,6 +168,22 @@ def test_a_key_does_not_travel_in_the_clear(url: str) -> None:
     with pytest.raises(SetupError) as caught:
         connect("k", base_url=url)
     assert str(caught.value) == f"{url!r}: an address is https://…, or http:// on this machine"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1@evil.example",
+        "https://user:hunter2@host.example",
+        "https://host.example/v1?key=hunter2",
+        "https://host.example/#hunter2",
+    ],
+)
+def test_an_address_that_may_hold_a_secret_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SetupError, match="no user, password or query") as caught:
+        connect("k", base_url=url)
+    assert "hunter2" not in str(caught.value)
+    assert "evil" not in str(caught.value)
 
 
 def test_a_proxy_is_not_used_for_this_machine(environment: pytest.MonkeyPatch) -> None:

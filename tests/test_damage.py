@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
-from batchkit.damage import RESTORE, check_size, reading
+from batchkit.damage import RESTORE, check_digest, check_size, reading
 from batchkit.emulator import serve
 from batchkit.errors import RunDirectoryError
 from tests.conftest import quick_client, quick_vertex
@@ -216,3 +217,11 @@ def test_a_file_of_the_size_it_had_is_whole(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError) as raised:
         check_size(path, 6)
     assert str(raised.value) == f"{path} is damaged (5 bytes, and it had 6): {RESTORE}"
+
+
+def test_a_file_of_the_content_it_had_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    check_digest(path, hashlib.sha256(b"12345").hexdigest())
+    with pytest.raises(RunDirectoryError, match=r"\(its SHA-256 is 5994471abb01…, and"):
+        check_digest(path, hashlib.sha256(b"54321").hexdigest())

@@ -22,6 +22,10 @@ _VAGUE = {"utils", "util", "common", "helpers", "helper", "base", "core", "manag
 # Tests of the whole, which mirror no module.
 _WHOLE = {
     "test_any_order.py",
+    "test_canaries.py",
+    "test_fuzz.py",
+    "test_hostile_runs.py",
+    "test_private_files.py",
     "test_four_ways.py",
     "test_vertex_embeddings.py",
     "test_vertex_joins.py",

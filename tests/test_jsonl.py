@@ -121,6 +121,33 @@ def test_a_fault_is_named_with_its_place(text: bytes, path: str, reason: str) ->
     assert found_reason.startswith(reason)
 
 
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_of_a_line_that_is_too_long_only_the_beginning_is_held(end: bytes) -> None:
+    text = b"ok\n" + b"x" * 25 + b"\n12345\n" + b"y" * 12 + end
+    assert list(jsonl.lines(io.BytesIO(text), 5)) == [
+        (1, b"ok"),
+        (2, b"xxxxxx"),
+        (3, b"12345"),
+        (4, b"yyyyyy"),
+    ]
+
+
+@given(st.binary(max_size=60), st.integers(1, 80))
+def test_lines_that_are_not_too_long_are_those_without_a_bound(text: bytes, longest: int) -> None:
+    bounded = dict(jsonl.lines(io.BytesIO(text), longest))
+    for number, line in jsonl.lines([piece + b"\n" for piece in text.split(b"\n")]):
+        if len(line) == len(text.split(b"\n")[number - 1]) <= longest:
+            assert bounded[number] == line
+    assert all(len(line) <= longest + 1 for line in bounded.values())
+
+
+def test_a_line_that_is_too_long_is_no_json() -> None:
+    text = b"1" * (jsonl.LONGEST_LINE_BYTES + 1)
+    with pytest.raises(ValueError, match="longer than 134,217,728 bytes"):
+        jsonl.loads_lenient(text)
+    assert jsonl.fault(text) == ("$", "the line is longer than 134,217,728 bytes")
+
+
 def test_lines_end_at_newlines_and_nowhere_else() -> None:
     text = "a\u2028b\u0085c\x0bd\x1ce\r\n\n  \t\n f".encode()
     assert list(jsonl.lines(io.BytesIO(text))) == [

@@ -41,9 +41,16 @@ _if_exists = click.option(
 )
 
 
+_escape_formulas = click.option(
+    "--escape-formulas",
+    is_flag=True,
+    help="In a .csv, put ' before texts that a spreadsheet would run as formulas.",
+)
+
+
 def to_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Put the options on a command that say where its results go."""
-    return _to(_if_exists(command))
+    """Put the options on a command that say where its results go, and how."""
+    return _to(_if_exists(_escape_formulas(command)))
 
 
 def check_output(to: str | None, if_exists: IfExists, *, into: str | None = None) -> None:
@@ -133,10 +140,15 @@ def show_sql(
 
 
 def tell_results(
-    results: bk.Results, to: str | None, if_exists: IfExists, *, as_json: bool
+    results: bk.Results,
+    to: str | None,
+    if_exists: IfExists,
+    *,
+    escape_formulas: bool,
+    as_json: bool,
 ) -> None:
     """Write the result, say where it is and what became of the rows, and end the command."""
-    path = _write(results, to, if_exists)
+    path = _write(results, to, if_exists, escape_formulas=escape_formulas)
     statuses = results.tally()
     run = str(results.run.folder)
     if as_json:
@@ -148,7 +160,9 @@ def tell_results(
     finish(code_of(results.run))
 
 
-def _write(results: bk.Results, to: str | None, if_exists: IfExists) -> Path | str:
+def _write(
+    results: bk.Results, to: str | None, if_exists: IfExists, *, escape_formulas: bool
+) -> Path | str:
     if to is None:
         is_there = results.run.definition.resident is not None
         return results.to_bigquery() if is_there else results.to_parquet()
@@ -156,7 +170,7 @@ def _write(results: bk.Results, to: str | None, if_exists: IfExists) -> Path | s
         return results.to_bigquery(to, if_exists=if_exists)
     ending = Path(to).suffix.lower()
     if ending == ".csv":
-        return results.to_csv(to)
+        return results.to_csv(to, escape_formulas=escape_formulas)
     if ending in {".jsonl", ".ndjson"}:
         return results.to_jsonl(to)
     return results.to_parquet(to)

@@ -83,7 +83,7 @@ def run(
     """
     check_output(to, if_exists, into=options["into"])
     spec, model = spec_of(table, options)
-    settle_seconds = options.pop("settle_seconds")
+    settle_seconds, escapes = options.pop("settle_seconds"), options.pop("escape_formulas")
     with (
         _going_on(is_emulated=emulator),
         emulated_client(options["into"], is_emulated=emulator) as client,
@@ -97,7 +97,7 @@ def run(
             poll_seconds=poll_seconds,
             **_choices(options),
         )
-        tell_results(results, to, if_exists, as_json=as_json)
+        tell_results(results, to, if_exists, escape_formulas=escapes, as_json=as_json)
 
 
 @click.command(
@@ -212,7 +212,9 @@ def wait(*, run: str, poll_seconds: float, timeout: float | None, as_json: bool)
 @to_option
 @click.option("--carried", is_flag=True, help="Only columns that travelled with the run.")
 @json_option
-def collect(*, run: str, to: str | None, if_exists: IfExists, carried: bool, as_json: bool) -> None:
+def collect(
+    *, run: str, to: str | None, if_exists: IfExists, carried: bool, as_json: bool, **options: bool
+) -> None:
     """Join all responses of RUN onto its rows and write the result.
 
     Exit code 4 while rows are pending, 3 when some are not ok.
@@ -220,7 +222,7 @@ def collect(*, run: str, to: str | None, if_exists: IfExists, carried: bool, as_
     check_output(to, if_exists, into=run)
     with _going_on():
         results = bk.collect(run, source="carried" if carried else "table")
-        tell_results(results, to, if_exists, as_json=as_json)
+        tell_results(results, to, if_exists, **options, as_json=as_json)
 
 
 @click.command(

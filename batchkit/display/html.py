@@ -18,7 +18,7 @@ _LONGEST_TEXT = 120
 def tally_html(title: str, statuses: Mapping[str, int]) -> str:
     """A title and the rows by status, with their sum."""
     rows = "".join(
-        f"<tr><td>{status}</td><td {_NUMBER}>{count:,}</td></tr>"
+        f"<tr><td>{html.escape(status)}</td><td {_NUMBER}>{count:,}</td></tr>"
         for status, count in statuses.items()
         if count
     )

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import requests
 
 from batchkit.errors import NotFoundError, ServiceError, ServiceFailureError
-from batchkit.failures import connection_error
+from batchkit.failures import connection_error, raise_alone
 from batchkit.service.job_json import read_integer
 from batchkit.transport import Call
 
@@ -69,7 +69,7 @@ class Download:
                     if self._on_progress:
                         self._on_progress(file.tell(), total)
             except requests.RequestException as error:
-                raise connection_error(error, "files.download") from None
+                raise_alone(connection_error(error, "files.download"))
 
     def _open(self, offset: int) -> requests.Response:
         try:

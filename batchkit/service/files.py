@@ -131,8 +131,10 @@ class Files:
         params = {name: value for name, value in given.items() if value is not None}
         call = Call("files.list", "GET", f"/{self._version}/files", params=params)
         content = self._transport.json(call)
-        files = tuple(_read_file(item) for item in content.get("files", ()))
-        return FileList(files, content.get("nextPageToken") or None)
+        listed = content.get("files")
+        items = listed if jsonl.is_list(listed) else []
+        files = tuple(_read_file(item) for item in items if jsonl.is_object(item))
+        return FileList(files, _text(content, "nextPageToken") or None)
 
     def list_all(self) -> Iterator[File]:
         """All files, page after page."""
@@ -216,18 +218,23 @@ def _read_file(content: Mapping[str, Any]) -> File:
     inner = content.get("file")
     resource = inner if jsonl.is_object(inner) else content
     return File(
-        name=resource.get("name", ""),
-        display_name=resource.get("displayName"),
-        mime_type=resource.get("mimeType"),
+        name=_text(resource, "name") or "",
+        display_name=_text(resource, "displayName"),
+        mime_type=_text(resource, "mimeType"),
         bytes=read_integer(resource.get("sizeBytes")),
-        state=resource.get("state"),
+        state=_text(resource, "state"),
         sha256=_sha256(resource.get("sha256Hash")),
-        uri=resource.get("uri"),
-        source=resource.get("source"),
+        uri=_text(resource, "uri"),
+        source=_text(resource, "source"),
         create_time=read_time(resource.get("createTime")),
         expiration_time=read_time(resource.get("expirationTime")),
         content=resource,
     )
+
+
+def _text(resource: Mapping[str, Any], name: str) -> str | None:
+    value = resource.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _sha256(encoded: Any) -> str | None:

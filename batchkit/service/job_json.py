@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from batchkit import jsonl
+from batchkit.secret import without_secrets
 from batchkit.service.job import (
     BatchJob,
     CompletionStats,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["read_integer", "read_job", "read_job_list", "read_time"]
 
 _LOG = logging.getLogger("batchkit")
+_SHOWN = 100
 _LISTS = ("operations", "batchPredictionJobs", "batchJobs", "batches")
 
 
@@ -32,17 +34,19 @@ def read_job(content: Mapping[str, Any]) -> BatchJob:
     metadata = content.get("metadata")
     resource: Mapping[str, Any] = metadata if jsonl.is_object(metadata) else content
     error = content.get("error") or resource.get("error")
-    raw = resource.get("state") or _state_of(content)
+    raw = _text(resource.get("state")) or _state_of(content)
     state = JobState.parse(raw)
-    name = content.get("name") or resource.get("name") or ""
+    name = _text(content.get("name")) or _text(resource.get("name")) or ""
     if state is JobState.UNSPECIFIED and raw:
-        _LOG.warning("%s has the state %s, which is new to batchkit: polling on", name, raw)
+        _LOG.warning(
+            "%s has the state %s, which is new to batchkit: polling on", name, raw[:_SHOWN]
+        )
     return BatchJob(
         name=name,
         state=state,
         raw_state=raw,
-        display_name=resource.get("displayName"),
-        model=resource.get("model"),
+        display_name=_text(resource.get("displayName")),
+        model=_text(resource.get("model")),
         completion_stats=_stats(resource),
         error=_failure(error) if jsonl.is_object(error) else None,
         source=_place(resource.get("inputConfig")),
@@ -62,9 +66,9 @@ def read_job(content: Mapping[str, Any]) -> BatchJob:
 
 def read_job_list(content: Mapping[str, Any]) -> JobList:
     """A page of jobs, under whichever name the service lists them."""
-    named = (content[name] for name in _LISTS if content.get(name))
-    listed: list[dict[str, Any]] = next(named, list[dict[str, Any]]())
-    return JobList(tuple(read_job(item) for item in listed), content.get("nextPageToken") or None)
+    named = (found for name in _LISTS if (found := _objects(content.get(name))))
+    jobs = tuple(read_job(item) for item in next(named, ()))
+    return JobList(jobs, _text(content.get("nextPageToken")) or None)
 
 
 def _state_of(content: Mapping[str, Any]) -> str | None:
@@ -100,7 +104,9 @@ def _objects(value: Any) -> list[dict[str, Any]]:
 def _failure(error: Mapping[str, Any]) -> JobFailure:
     code = read_integer(error.get("code"))
     reason = error.get("status") or rpc_reason(code)
-    return JobFailure(code, str(reason), str(error.get("message", "")), error.get("details") or ())
+    message, details = without_secrets(str(error.get("message", ""))), error.get("details")
+    known = without_secrets(details) if jsonl.is_list(details) else ()
+    return JobFailure(code, str(reason), message, known)
 
 
 def _destination(content: Mapping[str, Any], resource: Mapping[str, Any]) -> JobPlace:
@@ -119,15 +125,23 @@ def _place(config: Any) -> JobPlace:
         return JobPlace()
     flat = {**config, **_inner(config, "gcsSource"), **_inner(config, "bigquerySource")}
     flat |= {**_inner(config, "gcsDestination"), **_inner(config, "bigqueryDestination")}
-    uris = flat.get("uris") or [flat.get("gcsOutputDirectory") or flat.get("outputUriPrefix")]
+    listed = flat.get("uris")
+    single = [flat.get("gcsOutputDirectory") or flat.get("outputUriPrefix")]
+    uris = listed if jsonl.is_list(listed) and listed else single
     inlined = flat.get("inlinedResponses")
     items = inlined.get("inlinedResponses") if jsonl.is_object(inlined) else inlined
     return JobPlace(
-        file_name=flat.get("responsesFile") or flat.get("fileName"),
+        file_name=_text(flat.get("responsesFile")) or _text(flat.get("fileName")),
         inlined=tuple(items) if jsonl.is_list(items) else None,
-        gcs_uris=tuple(uri for uri in uris if uri),
-        bigquery_uri=flat.get("inputUri") or flat.get("outputUri") or _output_table(flat),
+        gcs_uris=tuple(uri for uri in map(_text, uris) if uri),
+        bigquery_uri=_text(flat.get("inputUri"))
+        or _text(flat.get("outputUri"))
+        or _output_table(flat),
     )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _inner(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -136,7 +150,8 @@ def _inner(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _output_table(info: Mapping[str, Any]) -> str | None:
-    dataset, table = info.get("bigqueryOutputDataset"), info.get("bigqueryOutputTable")
+    dataset = _text(info.get("bigqueryOutputDataset"))
+    table = _text(info.get("bigqueryOutputTable"))
     return f"{dataset}.{table}" if dataset and table else dataset
 
 
@@ -144,7 +159,7 @@ def read_integer(value: Any) -> int | None:
     """A number that proto JSON may write as text; None for anything else."""
     try:
         return None if value is None else int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

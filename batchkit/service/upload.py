@@ -6,7 +6,6 @@ https://developers.google.com/photos/library/guides/resumable-uploads
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -14,8 +13,10 @@ from typing import IO, TYPE_CHECKING, Any
 import requests
 
 from batchkit import jsonl
+from batchkit.address import is_private
 from batchkit.errors import RateLimitedError, ServiceError, ServiceFailureError
-from batchkit.failures import connection_error, service_error
+from batchkit.failures import connection_error, raise_alone, service_error
+from batchkit.reply import held
 from batchkit.transport import Call
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def _start(transport: Transport, path: str, upload: Upload) -> str:
     if not address:
         message = "the service opened no upload session"
         raise ServiceFailureError(response.status_code, "BAD_ANSWER", message, (), _OPERATION)
+    if not is_private(address):
+        message = "the service opened an upload session at an address that is not https"
+        raise ServiceError(response.status_code, "BAD_ANSWER", message, (), _OPERATION)
     return address
 
 
@@ -94,8 +98,6 @@ class _Session:
         self._http = requests.Session()
         self._http.trust_env = address.startswith("https:")  # as in clients.connect
         self._finished: dict[str, Any] | None = None
-        # It writes the address of each request at DEBUG; adding the filter again changes nothing.
-        logging.getLogger("urllib3.connectionpool").addFilter(_shows_no_session)
 
     def send_chunk(self, offset: int, chunk_bytes: int) -> dict[str, Any] | None:
         """Send one chunk; the File resource after the last, None before."""
@@ -133,17 +135,15 @@ class _Session:
                 data=chunk,
                 headers=dict(headers),
                 timeout=(10, 300),
+                stream=True,
                 allow_redirects=False,
             )
+            response = held(response, _OPERATION)
         except requests.RequestException as error:
-            raise connection_error(error, _OPERATION) from None
+            raise_alone(connection_error(error, _OPERATION))
         if response.status_code >= requests.codes.multiple_choices:
             raise service_error(response, _OPERATION)
         return response
-
-
-def _shows_no_session(record: logging.LogRecord) -> bool:
-    return "upload_id=" not in record.getMessage()
 
 
 def _file(response: requests.Response) -> dict[str, Any]:

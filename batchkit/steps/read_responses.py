@@ -21,6 +21,7 @@ __all__ = ["read_responses"]
 
 _ANSWERS = ("response", "embedding")
 _BATCH_LINES = 4_096
+_BATCH_BYTES = 8_000_000
 _FIRST = pa.field("key", pa.string())
 _LAST = (
     pa.field("request_hash", pa.string()),
@@ -46,13 +47,15 @@ def read_responses(paths: str | Path | Sequence[str | Path]) -> pa.Table:
 
 def _read(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     held: list[tuple[int, Response]] = []
+    size = 0
     try:
         with path.open("rb") as file:
             for number, line in jsonl.lines(file):
                 held.append((number, decode_line(line)))
-                if len(held) == _BATCH_LINES:
+                size += len(line)
+                if len(held) == _BATCH_LINES or size >= _BATCH_BYTES:
                     yield _batch(held, path, schema)
-                    held = []
+                    held, size = [], 0
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}"
         raise RowsError(message) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_table", "deliver_objects", "deliver_table"]
 
+_LONGEST_ENDING = 20
 _MOST_CLUSTERS = 4
 _PARTITIONS = ("DATE", "TIMESTAMP", "DATETIME")
 _NO_CLUSTERS = ("FLOAT", "FLOAT64", "BYTES", "RECORD", "TIME")
@@ -46,7 +47,8 @@ def deliver_objects(
         message = f"{address}: name an object or a folder in the bucket"
         raise SetupError(message)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".upload-", suffix=".tmp") as name:
-        local = Path(name) / uri.name.rpartition("/")[2]
+        # Of the object's name, which may be none that a file can have, only the ending is kept.
+        local = Path(name) / f"result{PurePosixPath(uri.name).suffix[:_LONGEST_ENDING]}"
         write(local)
         if local.is_dir():
             parts = {uri / path.name: path for path in sorted(local.iterdir())}

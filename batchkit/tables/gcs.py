@@ -60,8 +60,12 @@ def origin_of(found: Sequence[StoredObject], **more: Any) -> Origin:
 
 
 def downloaded(stored: StoredObject, reach: Reach) -> Path:
-    """The object as a file of its name, for as long as the reach is open; its checksum is held."""
-    path = reach.downloads() / stored.uri.name.rpartition("/")[2]
+    """The object as a file, for as long as the reach is open; its checksum is held.
+
+    Of its name, which may be anything, only the ending is kept.
+    """
+    endings = (*CSV_ENDINGS, *JSON_LINES_ENDINGS)
+    path = reach.downloads() / f"table{next(filter(stored.uri.name.endswith, endings), '')}"
     with _unreplaced(stored), path.open("wb") as file:
         reach.cloud.objects.download(stored, file)
     return path

@@ -12,6 +12,7 @@ from pyarrow import ipc
 
 from batchkit.errors import RunChangedError, TableError
 from batchkit.tables.digest import TableDigest
+from batchkit.tables.stored import check_stored_file, check_stored_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +67,7 @@ class Piece:
         try:
             for batch in read(path, range(self.start, self.stop), names):
                 yield conformed(batch, schema, values)
-        except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        except (OSError, pa.ArrowException) as error:
             message = f"{path} cannot be read: {error}"
             raise TableError(message) from error
 
@@ -117,7 +118,8 @@ class PinnedFile:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PinnedFile:
-        """What `to_json` wrote."""
+        """What `to_json` wrote; ValueError for a file that no run was built from."""
+        check_stored_file(content)
         rows = tuple(content["group_rows"])
         pairs = _partition(content["partition"])
         plain: dict[str, Any] = {**content, "group_rows": rows, "partition": pairs}
@@ -215,7 +217,8 @@ class PinnedTable:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PinnedTable:
-        """What `to_json` wrote."""
+        """What `to_json` wrote; ValueError, or an error of Arrow's, for anything else."""
+        check_stored_table(content)
         schema = ipc.read_schema(pa.py_buffer(base64.b64decode(content["schema"])))
         files = tuple(PinnedFile.from_json(file) for file in content["files"])
         digest = TableDigest.from_json(content["digest"]) if content["digest"] else None
@@ -267,7 +270,9 @@ def _arrow_batches(
         fields = [number for number, name in enumerate(found) if name in wanted]
         reader = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=fields))
         for group in groups:
-            yield reader.get_batch(group)
+            batch = reader.get_batch(group)
+            batch.validate(full=True)  # what points beyond its buffers would read other memory
+            yield batch
 
 
 def conformed(

@@ -14,6 +14,7 @@ from pyarrow import csv
 from batchkit import durable, jsonl
 from batchkit.durable import SHARED_MODE, whole_file
 from batchkit.errors import SetupError
+from batchkit.tables.formulas import formula_free, without_formulas
 from batchkit.tables.portable import portable_reader
 from batchkit.tables.stream import batch_bytes
 from batchkit.text import text_column, why_no_text
@@ -28,8 +29,12 @@ _GROUP_BYTES = 64_000_000
 _GROUPS_PER_FILE = 8
 
 
-def write_parquet(rows: pa.RecordBatchReader, path: str | Path, *, may_replace: bool) -> Path:
+def write_parquet(
+    rows: pa.RecordBatchReader, path: str | Path, *, may_replace: bool, is_private: bool = False
+) -> Path:
     """Write one file when the path ends in `.parquet`, else a folder of files; returns the path.
+
+    Others may read them as the umask says; a private folder nobody but its owner.
 
     A file is replaced; a folder that holds anything is a SetupError unless it `may_replace`, and so
     is a folder where a file stands, or a type that Parquet does not know.
@@ -45,7 +50,7 @@ def write_parquet(rows: pa.RecordBatchReader, path: str | Path, *, may_replace: 
             with whole_file(target, SHARED_MODE) as file:
                 _write_groups(file, rows.schema, _groups(rows))
         else:
-            _write_folder(rows, target)
+            _write_folder(rows, target, is_private=is_private)
     except pa.ArrowNotImplementedError as error:
         message = f"{target}: Parquet cannot hold this table ({error}); write JSONL or CSV instead"
         raise SetupError(message) from error
@@ -63,13 +68,14 @@ def _check_free(target: Path, *, may_replace: bool) -> None:
         raise SetupError(message)
 
 
-def _write_folder(rows: pa.RecordBatchReader, target: Path) -> None:
+def _write_folder(rows: pa.RecordBatchReader, target: Path, *, is_private: bool) -> None:
     """Write the files beside the target, and put them there when all are whole."""
     work = target.with_name(durable.temporary_name(target.name))
     whole = work / "whole"
     try:
-        whole.mkdir(parents=True)
-        _write_parts(rows, whole)
+        durable.make_folder(work)
+        durable.make_folder(whole, *(() if is_private else (durable.SHARED_FOLDER_MODE,)))
+        _write_parts(rows, whole, *(() if is_private else (SHARED_MODE,)))
         if target.exists():
             target.rename(work / "before")
         whole.rename(target)
@@ -78,14 +84,14 @@ def _write_folder(rows: pa.RecordBatchReader, target: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _write_parts(rows: pa.RecordBatchReader, folder: Path) -> None:
+def _write_parts(rows: pa.RecordBatchReader, folder: Path, *mode: int) -> None:
     """Files of several row groups each; one without rows when there are none."""
     groups = _groups(rows)
     for number in count():
         first = list(islice(groups, 1))
         if number and not first:
             return
-        with whole_file(folder / f"part-{number:05d}.parquet", SHARED_MODE) as file:
+        with whole_file(folder / f"part-{number:05d}.parquet", *mode) as file:
             _write_groups(file, rows.schema, chain(first, islice(groups, _GROUPS_PER_FILE - 1)))
 
 
@@ -138,21 +144,28 @@ def _json_values(column: pa.Array) -> list[Any]:
     return column.to_pylist()
 
 
-def write_csv(rows: pa.RecordBatchReader, path: str | Path) -> Path:
+def write_csv(
+    rows: pa.RecordBatchReader, path: str | Path, *, escape_formulas: bool = False
+) -> Path:
     """Write CSV with a header; what is no number, text, date or flag is written as its text.
 
-    What has no text is written as in JSONL: bytes in base64.
+    What has no text is written as in JSONL: bytes in base64. With `escape_formulas` an apostrophe
+    goes before each text, and name of a column, that a spreadsheet would take for a formula.
     """
     target = Path(path).expanduser()
     durable.make_folder(target.parent, durable.SHARED_FOLDER_MODE)
     plain = pa.schema([_csv_field(field) for field in rows.schema])
-    with whole_file(target, SHARED_MODE) as file, csv.CSVWriter(file, plain) as writer:
+    written = without_formulas(plain.names) if escape_formulas else plain.names
+    headed = pa.schema([f.with_name(name) for f, name in zip(plain, written, strict=True)])
+    with whole_file(target, SHARED_MODE) as file, csv.CSVWriter(file, headed) as writer:
         for batch in rows:
             columns = [
                 column if field.type == column.type else _csv_texts(column)
                 for field, column in zip(plain, batch.columns, strict=True)
             ]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=plain))
+            if escape_formulas:
+                columns = [formula_free(column) for column in columns]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=headed))
     return target
 
 

@@ -39,6 +39,17 @@ def test_files_of_a_kind_and_new_folders_take_results(folder: Path, to: str | No
     check_output(to, "fail")
 
 
+@pytest.mark.parametrize("verb", ["run", "collect"])
+def test_a_csv_is_free_of_formulas_on_request(say: Command, folder: Path, verb: str) -> None:
+    (folder / "t.csv").write_text("id,text\n1,=cmd|x\n", encoding="utf-8")
+    rows = ("t.csv", *WAY, "--emulator") if verb == "run" else ("run",)
+    if verb == "collect":
+        assert say("build", "t.csv", *WAY).code == 0
+    said = say(verb, *rows, "--to", f"{verb}.csv", "--escape-formulas")
+    assert said.code in {0, 4}
+    assert '"\'=cmd|x"' in (folder / f"{verb}.csv").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "to, said",
     [

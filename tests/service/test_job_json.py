@@ -326,3 +326,35 @@ def test_a_time_may_have_nine_digits(text: str, microsecond: int) -> None:
 @pytest.mark.parametrize("value", [None, "", "yesterday", 1767697751, "2026-13-45T00:00:00Z"])
 def test_what_is_no_time_is_none(value: Any) -> None:
     assert read_time(value) is None
+
+
+ODD_FIELDS = (
+    "state",
+    "displayName",
+    "model",
+    "batchStats",
+    "completionStats",
+    "error",
+    "priority",
+    "createTime",
+    "output",
+    "outputInfo",
+    "inputConfig",
+    "labels",
+    "partialFailures",
+)
+
+
+@pytest.mark.parametrize("odd", [5, [], {}, True, "x", None, [None], {"a": {}}, 1e308], ids=str)
+def test_a_job_whose_fields_are_of_other_types_is_read_without_them(odd: Any) -> None:
+    fields = dict.fromkeys(ODD_FIELDS, odd)
+    job = read_job({"name": odd, "metadata": fields, **fields})
+    assert not job.is_complete
+    assert isinstance(job.name, str)
+    assert read_job_list({"operations": odd, "nextPageToken": odd}).jobs == ()
+
+
+def test_a_secret_in_what_is_said_of_a_job_is_left_out() -> None:
+    said = "no access to https://h/o?X-Goog-Signature=abc123"
+    error = {"code": 7, "message": said, "details": [{"a": said}]}
+    assert "abc123" not in repr(read_job({"name": "batches/a", "error": error}))

@@ -328,3 +328,12 @@ def test_an_upload_survives_the_loss_of_any_reply(kind: str) -> None:
 def test_a_service_that_is_full_says_so_at_once(service: Service) -> None:
     with pytest.raises(InvalidRequestError, match="cannot be more than 512 characters"):
         service.client.files.upload(b"x", display_name="x" * 513)
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.1/up?upload_id=S3CRET", "/up?upload_id=S3CRET"])
+def test_rows_are_not_sent_to_a_session_that_others_could_listen_to(address: str) -> None:
+    with scripted(Said(headers={"X-Goog-Upload-URL": address})) as server:
+        with pytest.raises(ServiceError, match="at an address that is not https") as caught:
+            send(server)
+        assert len(server.asked) == 1
+    assert "S3CRET" not in repr(vars(caught.value))

@@ -15,7 +15,7 @@ from batchkit.emulator import AnswerError, Clock, echo, serve
 from batchkit.errors import RunChangedError
 from tests.conftest import Service, quick_client
 from tests.disaster import collect_and_die, exit_code
-from tests.shard import receive
+from tests.shard import receive, rewrite_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,8 +264,8 @@ def test_a_job_refused_as_a_whole_gives_every_row_its_reason(
     tmp_path: Path, service: Service
 ) -> None:
     run = bk.build([{"text": "a"}, {"text": "b"}], SPEC, into=tmp_path / "run", target="file")
-    path = run.requests_path("00000")
-    path.write_bytes(path.read_bytes().replace(b'"user"', b'"uses"'))
+    rewrite_requests(run, b'"user"', b'"uses"')
+    run = bk.open_run(run.folder)
     bk.submit(run, client=service.client)
     results = bk.collect(run, client=service.client)
     assert results.tally()["error"] == 2

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -297,3 +299,18 @@ def test_no_line_is_an_exception_and_each_is_one_row(
     assert {row["status"] for row in rows} <= {
         *("ok", "truncated", "blocked", "empty", "malformed", "error"),
     }
+
+
+def test_a_line_without_an_end_takes_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"key": "a", "response": {}}\n')
+        file.truncate(3_000_000_000)  # a hole, which takes no disk
+    code = (
+        "import resource, sys, batchkit as bk\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, 2_000_000_000))\n"
+        "print(bk.read_responses(sys.argv[1]).column('status').to_pylist())"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert said.stdout.strip() == "['empty', 'malformed']", said.stderr[-500:]

@@ -8,6 +8,8 @@ import pytest
 
 import batchkit as bk
 from batchkit.errors import NotFoundError, RunChangedError, RunDirectoryError, TableError
+from batchkit.service.job_json import read_job
+from batchkit.tables.delivered import deliver_objects
 from batchkit.tables.gcs import object_table
 from batchkit.tables.reach import Reach
 from batchkit.tables.stream import TableStream
@@ -158,3 +160,46 @@ def test_the_result_has_the_rows_of_the_table_though_its_objects_are_gone(
     run = build(gs, gs.put_parquet("rows.parquet", TABLE), tmp_path / "run")
     gs.replace("rows.parquet", b"")
     assert bk.collect(run).to_arrow().select(["id", "text"]).to_pylist() == ROWS
+
+
+@pytest.mark.parametrize("folder", ["n" * 300 + "/", "..", "../../x", "a//", "é\\ "], ids=range(5))
+@pytest.mark.parametrize("end", ["x.csv", ".jsonl", "/..csv", "n" * 300 + ".jsonl"], ids=range(4))
+def test_no_name_of_an_object_becomes_that_of_a_file(
+    gs: GoogleCloud, tmp_path: Path, folder: str, end: str
+) -> None:
+    content = b"id,text\n1,a\n2,b\n" if end.endswith("csv") else b'{"id":1,"text":"a"}\n' * 2
+    address = gs.put(f"{folder}{end}", content)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    assert [row["text"] for row in read(gs, address, inner)][:1] == ["a"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner"]
+
+
+@pytest.mark.parametrize("name", ["../up.csv", "n" * 500 + ".csv", "a\\b", "x/.."])
+def test_a_result_is_delivered_under_any_name(gs: GoogleCloud, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    address = f"gs://{BUCKET}/{name}"
+
+    def write(to: Path) -> None:
+        to.write_bytes(b"rows")
+
+    deliver_objects(write, address, gs.cloud.objects, folder)
+    assert gs.content(name) == b"rows"
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner"]
+
+
+def test_objects_of_any_name_become_one_file_of_responses(gs: GoogleCloud, tmp_path: Path) -> None:
+    for name in ("../../up.jsonl", "/etc/x.jsonl", "n" * 400 + ".jsonl", "..jsonl"):
+        gs.put(f"out/{name}", b"{}\n")
+    job = read_job(
+        {
+            "name": "projects/p/locations/l/batchPredictionJobs/1",
+            "outputInfo": {"gcsOutputDirectory": f"gs://{BUCKET}/out"},
+        }
+    )
+    to = tmp_path / "inner" / "responses.jsonl"
+    to.parent.mkdir()
+    assert gs.client.batches.write_output(job, to)
+    assert to.read_bytes() == b"{}\n" * 4
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["inner", "responses.jsonl"]
