@@ -48,12 +48,10 @@ notebooks:
 million *args:
     uv run --frozen python benchmarks/million.py {{ args }}
 
-<<<<<<< HEAD
 # Kill drivers at every change of a file and at 500 random moments; figures, within an hour
 kill-test *args:
     uv run --frozen python -m benchmarks.kill {{ args }}
-=======
+
 # Feed damaged files to what reads them, for so many seconds, with low priority
 fuzz seconds="600" *args:
     nice -n 19 uv run --frozen python -m tests.fuzz {{ seconds }} {{ args }}
->>>>>>> main
