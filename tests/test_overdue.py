@@ -198,6 +198,27 @@ def test_a_driver_that_is_killed_anywhere_is_followed_by_one_that_goes_on(tmp_pa
     assert die_at > 12  # overdue, ended, fetched, and of two jobs built, intent and so on
 
 
+def test_what_waits_to_be_asked_again_is_withdrawn_when_the_run_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    def die(attempt: Attempt, fact: Fact) -> None:
+        if (attempt.number, fact.kind) == (3, "built"):
+            raise _Killed
+
+    with serve(faults=[JobFault("stick", times=1)]) as emulator:
+        client = quick_client(emulator)
+        run = built(tmp_path / "run")
+        bk.submit(run, client=client)
+        with pytest.raises(_Killed):
+            bk.wait(bk.Run(run.folder, [die]), client=client, poll_seconds=0.05, **RESPLIT)
+        bk.cancel(run, client=client, dry_run=False)
+        bk.wait(run, client=client, poll_seconds=0.05, **RESPLIT)
+        assert emulator.stats()["jobs"] == {"BATCH_STATE_CANCELLED": 1}
+        assert bk.submit(run, client=client).is_complete
+        bk.wait(run, client=client, poll_seconds=0.05)
+        assert bk.collect(run, client=client).tally()["ok"] == ROWS
+
+
 def sent(folder: Path, service: Google) -> bk.Run:
     run = bk.build([{"id": "k0", "text": "x"}] * 1, SPEC, key="id", into=folder, target="file")
     bk.submit(run, client=service.client())
