@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 import batchkit as bk
 from batchkit.display.board import Board
 from batchkit.emulator import Limits, serve
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 SPEC = bk.generate("gemini-3.8-flash", "Say {text}")
 SHARDS = 100
+SEVEN_SHARDS_TOKENS = 7 * 14 + 13  # by the count of the emulator
 
 
 def built(folder: Path, shards: int = SHARDS, **limits: int) -> bk.Run:
@@ -35,7 +38,12 @@ def finish(run: bk.Run, emulator: Emulator, tell: Any = None) -> None:
     assert set(emulator.stats()["requests"].values()) == {1}
 
 
-def test_a_hundred_shards_pass_where_seven_fit_and_few_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "limits", [Limits(concurrent_jobs=7), Limits(enqueued_tokens=SEVEN_SHARDS_TOKENS)]
+)
+def test_a_hundred_shards_pass_where_seven_fit_and_few_are_refused(
+    tmp_path: Path, limits: Limits
+) -> None:
     run = built(tmp_path / "run")
     lefts: list[str] = []
     board = Board()
@@ -44,7 +52,7 @@ def test_a_hundred_shards_pass_where_seven_fit_and_few_are_refused(tmp_path: Pat
         board.update(event)
         lefts.extend(str(cell) for cell in board.render().columns[2].cells if " left" in str(cell))
 
-    with serve(limits=Limits(concurrent_jobs=7), job_seconds=0.3) as emulator:
+    with serve(limits=limits, job_seconds=0.3) as emulator:
         finish(run, emulator, tell)
     changes = SHARDS - 7
     assert 1 <= facts(run, "refused") <= changes // 10
