@@ -58,8 +58,8 @@ class Routing:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.sampled = 0
-        self.differing = 0
+        self.sampled: int = 0
+        self.differing: int = 0
         self.routed: list[Routed] = []
         self._shards = [shard for shard in run.shards.shards if shard.requests]
         rows, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]

@@ -20,9 +20,9 @@ from batchkit.emulator import Emulator, serve
 
 try:
     import pytest
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as _error:
     _MISSING = "batchkit.testing is a plugin of pytest, which is not installed: install pytest"
-    raise ModuleNotFoundError(_MISSING, name="pytest") from error
+    raise ModuleNotFoundError(_MISSING, name="pytest") from _error
 
 if TYPE_CHECKING:
     from collections.abc import Generator

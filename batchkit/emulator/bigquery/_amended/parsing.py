@@ -32,7 +32,7 @@ def _once(parse: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     def kept(kind: type[Dialect], sql: str) -> list[Any]:
         return parse(kind(), sql)
 
-    def parsed(dialect: Dialect, sql: str, **options: Any) -> list[Any]:
+    def parsed(dialect: Any, sql: str, **options: Any) -> list[Any]:
         if options or dialect.settings:
             return parse(dialect, sql, **options)
         return [tree and tree.copy() for tree in kept(type(dialect), sql)]
@@ -44,7 +44,7 @@ def _where_tables_are_joined(to_explicit: Callable[..., Any]) -> Callable[..., A
     """It looks for `FROM t, t.list`, and copies all that is in FROM to do so."""
 
     def explicit(parser: Any, query: Any) -> Any:
-        joins = query.args.get("joins") or []
+        joins: list[Any] = query.args.get("joins") or []
         is_sought = any(isinstance(join.this, exp.Table) for join in joins)
         return to_explicit(parser, query) if is_sought else query
 
