@@ -35,7 +35,7 @@ def _once(parse: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     def parsed(dialect: Any, sql: str, **options: Any) -> list[Any]:
         if options or dialect.settings:
             return parse(dialect, sql, **options)
-        return [tree and tree.copy() for tree in kept(type(dialect), sql)]
+        return [tree and tree.copy() for tree in kept(dialect.__class__, sql)]
 
     return parsed
 
