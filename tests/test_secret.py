@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 
 from batchkit.secret import hide_secrets_in_logs, without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIGNED = (
     "https://storage.googleapis.com/b/o?X-Goog-Algorithm=GOOG4-RSA-SHA256"
@@ -66,6 +70,16 @@ def test_addresses_of_uploads_are_kept_out_of_logs(caplog: pytest.LogCaptureFixt
     assert [record.args for record in caplog.records] == [("https://h", "GET", "/files")]
 
 
+@pytest.fixture
+def google_logs() -> Iterator[None]:
+    """Google's loggers pass on what they are told; older libraries stop it at the topmost."""
+    topmost = logging.getLogger("google")
+    before, topmost.propagate = topmost.propagate, True
+    yield
+    topmost.propagate = before
+
+
+@pytest.mark.usefixtures("google_logs")
 def test_headers_of_requests_are_kept_out_of_logs(caplog: pytest.LogCaptureFixture) -> None:
     hide_secrets_in_logs()
     log = logging.getLogger("google.auth.transport.requests")
@@ -76,6 +90,7 @@ def test_headers_of_requests_are_kept_out_of_logs(caplog: pytest.LogCaptureFixtu
     assert "t0ken" not in repr([vars(record) for record in caplog.records])
 
 
+@pytest.mark.usefixtures("google_logs")
 def test_what_made_a_call_be_repeated_is_logged_without_secrets(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

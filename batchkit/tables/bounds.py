@@ -21,9 +21,11 @@ def check_bounds(batch: pa.RecordBatch) -> None:
     """
     columns: Sequence[Any] = batch.columns
     for column in columns:
-        plain = column
-        with suppress(pa.ArrowException, TypeError):  # a type that older Arrows cannot view so
-            plain = column.view(_plain(column.type))
+        plain = column.storage if isinstance(column, pa.ExtensionArray) else column
+        kind = _plain(plain.type)
+        if kind != plain.type:
+            with suppress(pa.ArrowException, TypeError):  # which older Arrows cannot view so
+                plain = plain.view(kind)
         plain.validate(full=True)
 
 
