@@ -397,6 +397,7 @@ class _Trap:
 
 # Older Arrows say that they do not unpickle.
 @pytest.mark.filterwarnings("ignore:pickle-based deserialization:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType is deprecated:FutureWarning")
 def test_nothing_of_a_run_is_unpickled(folder: Path, tmp_path: Path) -> None:
     import base64  # noqa: PLC0415  # of this test alone
     import pickle  # noqa: PLC0415  # as above
