@@ -28,6 +28,7 @@ __all__ = [
     "bad_keys",
     "bad_keys_error",
     "check_key_columns",
+    "key_names",
     "row_keys",
     "wire_keys",
 ]
@@ -54,6 +55,11 @@ class BadKey:
 
     def __str__(self) -> str:
         return f"row {self.row}, key {self.key!r}: {self.reason}"
+
+
+def key_names(key: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The columns that a user's `key` names; none for row numbers."""
+    return (key,) if isinstance(key, str) else tuple(key or ())
 
 
 def bad_keys_error(

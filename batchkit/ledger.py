@@ -174,7 +174,7 @@ class Attempt:
     def twins(self) -> tuple[str, ...]:
         """Jobs of the same requests beside its own, which are paid for, too."""
         ended = self.last("ended")
-        return tuple(ended.content.get("twins", ())) if ended else ()
+        return tuple(ended.content.get("twins") or ()) if ended else ()
 
     @property
     def is_refused(self) -> bool:

@@ -95,7 +95,7 @@ def _check_place(statements: Statements, warehouse: Warehouse) -> None:
         raise SetupError(message)
 
 
-def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
+def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> None:
     """Number the rows and write their requests in BigQuery, and cut them into jobs.
 
     The request file of a shard is the SELECT that gives its requests. Safe to repeat from any
@@ -104,8 +104,9 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     definition, statements = run.definition, statements_of(run.definition)
     resident, rows = statements.resident, statements.rows
     tell(Said(f"BigQuery writes the requests into {rows}"))
-    _keep(run, "rows", statements.numbered())
-    count = warehouse.fill(statements.numbered(), rows, statements.rows_job)
+    numbered = statements.numbered()
+    _keep(run, "rows", numbered)
+    count = warehouse.fill(numbered, rows, statements.rows_job)
     resident.check_unchanged(definition.table, warehouse)
     if definition.on_bad_key == "raise":
         _check_keys(statements, count, warehouse)
@@ -114,13 +115,11 @@ def build_there(run: Run, warehouse: Warehouse, tell: Progress) -> Shards:
     cut = _cut((block for batch in blocks for block in batch.to_pylist()), definition.limits)
     shards = [_shard(run, statements, f"{number:05d}", piece) for number, piece in enumerate(cut)]
     rejected = sum(shard.rows - shard.requests for shard in shards)
-    built = Shards(str(definition.target), rejected, tuple(shards))
-    run.finish_build(built)
+    run.finish_build(Shards(str(definition.target), rejected, tuple(shards)))
     tell(Built(count, count, run.folder))
     if rejected:
         said = f"{rejected:,} of {count:,} rows could not become requests"
         tell(Said(f"{said}: see batchkit_reason in {rows}", is_warning=True))
-    return built
 
 
 def _keep(run: Run, name: str, sql: str) -> None:

@@ -95,7 +95,7 @@ class Watch:
 
     def _twins(self, attempt: Attempt, job: BatchJob) -> list[str]:
         """Other jobs of its name, made by a create whose answer was lost."""
-        same = self.client.batches.find(job.display_name or attempt.name)
+        same = self.client.batches.find(job.display_name or job.name)
         twins = sorted(each.name for each in same if each.name != job.name and not each.cancelled)
         if twins:
             said = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -23,6 +25,7 @@ from batchkit.errors import (
 from tests.driver import FORKS
 from tests.loader import push
 from tests.scripted import Asked, Said, passed_on, scripted
+from tests.test_readme import ROOT, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -350,3 +353,16 @@ def test_rows_that_stay_there_are_not_asked_again_and_that_is_said_before_they_a
         place.run(place.put(ROWS), tmp_path / "other", retries=1)
     assert not (tmp_path / "other").exists()
     assert place.jobs() == 0
+
+
+def test_the_python_that_its_page_shows_runs(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = blocks(ROOT / "docs" / "pushdown.md", "python")
+    place.put([{"review_id": f"r{n}", "text": text} for n, text in enumerate(TEXTS)], "reviews")
+    for shown in ("bq://project.shop", "bq://project.work"):
+        code = code.replace(shown, place.target)
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr.decode()
+    assert len(place.rows(f"{place.target}.judged")) == len(TEXTS)

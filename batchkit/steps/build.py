@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from batchkit.building import Order, build_run
 from batchkit.draft import Choices
 from batchkit.engines import engine_named
+from batchkit.key import key_names
 from batchkit.layout import Layout
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def build(  # noqa: PLR0913  # what a run is, by keyword
     Raises RowsError for a table, key or template that does not fit, SetupError for the rest.
     """
     choices = Choices(
-        key=(key,) if isinstance(key, str) else tuple(key or ()),
+        key=key_names(key),
         carry=tuple(carry or ()),
         on_bad_key=on_bad_key,
         target=target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchkit.draft import Choices, plan_pushdown
-from batchkit.key import NAMED_KEYS
+from batchkit.key import NAMED_KEYS, key_names
 from batchkit.layout import Layout
 from batchkit.limits import default_limits
 from batchkit.pushed import BLOCK_ROWS
@@ -38,8 +38,8 @@ def pushdown_sql(  # noqa: PLR0913  # what a run is, by keyword
     `bad_keys`, `blocks`, `requests`, `result` and `balance`; the last three are shown for a run
     of one job, and `batchkit_run` stands for the name that the run gets. Raises what `build` does.
     """
-    keys = (key,) if isinstance(key, str) else tuple(key)
-    choices = Choices(keys, (), "raise", target, limits or {}, Layout(prefix), pushdown=True)
+    layout = Layout(prefix)
+    choices = Choices(key_names(key), (), "raise", target, limits or {}, layout, pushdown=True)
     statements = plan_pushdown(table, spec, choices, cloud_of(client).warehouse)
     dialect = dialect_for("vertex", spec.kind, spec.model, table=True)
     rows = default_limits(dialect, spec.model, limits).max_rows

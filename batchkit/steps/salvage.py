@@ -11,6 +11,7 @@ from batchkit.building import Order, build_run
 from batchkit.display.live import shown
 from batchkit.draft import Choices
 from batchkit.engines import engine_named
+from batchkit.key import key_names
 from batchkit.layout import Layout
 from batchkit.recovery import Recovery
 from batchkit.remains import find_remains
@@ -69,7 +70,7 @@ def salvage(  # noqa: PLR0913  # what a run is, by keyword
     Repeating the call goes on where it stopped.
     """
     choices = Choices(
-        key=(key,) if isinstance(key, str) else tuple(key or ()),
+        key=key_names(key),
         carry=tuple(carry or ()),
         on_bad_key=on_bad_key,
         target=target,

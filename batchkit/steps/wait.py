@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Literal
 from batchkit.courier import Courier
 from batchkit.dispatch import Dispatch, held, way_of
 from batchkit.display.live import shown
-from batchkit.errors import CapabilityError, RunHeldError, WaitTimeoutError
+from batchkit.errors import (
+    CapabilityError,
+    RateLimitedError,
+    RunHeldError,
+    ServiceFailureError,
+    WaitTimeoutError,
+)
 from batchkit.events import Said
 from batchkit.overdue import Keep, Resplit
 from batchkit.patience import Deadline, Patience
@@ -96,6 +102,7 @@ class _Rounds:
     def __init__(self, courier: Courier, deadline: Deadline) -> None:
         run, client, tell = courier.run, courier.client, courier.tell
         self._run = run
+        self._tell = tell
         self._patience = Patience(run, tell, deadline)
         self._watch = Watch(run, client, tell, observe=self._patience.see)
         if deadline.then == "cancel_and_resplit":
@@ -111,8 +118,15 @@ class _Rounds:
             self._overdue.advance(self._patience.late())
             waiting = held(self._run)
             if waiting:
-                self._dispatch.send()
+                self._send()
             return to_come + waiting
+
+    def _send(self) -> None:
+        """Submit what fits now; a service that does not answer is asked again in the next round."""
+        try:
+            self._dispatch.send()
+        except (RateLimitedError, ServiceFailureError) as error:
+            self._tell(Said(f"{error.message}; looking again later", is_warning=True))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 import batchkit as bk
 from batchkit import jsonl
-from batchkit.emulator import CallFault, Clock, JobFault, serve
+from batchkit.emulator import CallFault, Clock, JobFault, Limits, serve
 from batchkit.errors import RunHeldError, WaitTimeoutError
 from batchkit.events import Event, Polled, Said
 from tests.conftest import Service, quick_client
@@ -91,6 +91,23 @@ def test_a_network_that_fails_between_polls_is_waited_out(tmp_path: Path) -> Non
     assert not waiting.is_alive()
     assert any(isinstance(event, Said) and "no answer" in event.text for event in told)
     assert states(run) == ["fetched", "fetched"]
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_list_that_is_refused_while_shards_are_held_is_waited_out(
+    tmp_path: Path, code: int
+) -> None:
+    impatient = bk.Retries(first_seconds=0.01, longest_seconds=0.01, total_seconds=0.02)
+    told: list[Event] = []
+    with serve(limits=Limits(concurrent_jobs=1), job_seconds=0.2) as emulator:
+        client = bk.Gemini(emulator.api_key, base_url=emulator.url, retries=impatient)
+        run = sent(tmp_path / "run", client, rows=6)
+        assert [each.stage for each in run.attempts()] == ["running", "unsent", "unsent"]
+        emulator.inject(CallFault("refuse", on="list", code=code, times=30))
+        bk.wait(run, client=client, poll_seconds=0.05, progress=told.append)
+        assert emulator.stats()["faults"] == {"refuse": 30}
+        assert emulator.stats()["requests"] == {f"k{i}": 1 for i in range(6)}
+    assert any("looking again later" in event.text for event in told if isinstance(event, Said))
 
 
 def test_a_run_that_another_driver_holds_is_refused_with_its_name(
