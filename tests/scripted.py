@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ import batchkit as bk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["API_KEY", "Asked", "Said", "Scripted", "in_turn", "passed_on", "scripted"]
+__all__ = ["API_KEY", "Asked", "Said", "Scripted", "forbidding", "in_turn", "passed_on", "scripted"]
 
 API_KEY = "secret-key-of-a-test"
 NO_REPLY = 0
@@ -81,6 +82,21 @@ def passed_on(asked: Asked, url: str) -> Said:
     reply = requests.request(asked.method, address, data=asked.body, headers=headers, timeout=60)
     kind = reply.headers.get("Content-Type", "")
     return Said(reply.status_code, reply.content, {"Content-Type": kind})
+
+
+def forbidding(call: str, denied: str, reason: str, url: str) -> Callable[[Asked], Said]:
+    """What the server at another address answers to an account that may do all but one thing.
+
+    `call` is a pattern of method and path.
+    """
+
+    def answer(asked: Asked) -> Said:
+        if re.fullmatch(call, f"{asked.method} {asked.path}"):
+            error = {"message": denied, "domain": "global", "reason": reason}
+            return Said(403, {"error": {"code": 403, "message": denied, "errors": [error]}})
+        return passed_on(asked, url)
+
+    return answer
 
 
 @contextlib.contextmanager

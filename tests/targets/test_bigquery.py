@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 import batchkit as bk
 from batchkit.errors import CapabilityError, NotAuthorisedError, NotFoundError, SetupError
 from tests.conftest import quick_vertex
-from tests.scripted import Asked, Said, passed_on, scripted
+from tests.scripted import Asked, Said, forbidding, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,14 +61,7 @@ def sent(vertex: VertexService, bigquery: Warehouse, dataset: str) -> tuple[int,
 def without(permission: str, bigquery: Warehouse, dataset: str) -> Callable[[Asked], Said]:
     """The stand-in for BigQuery, to an account that has all permissions but one."""
     denied = DENIED[permission].format(dataset=dataset)
-
-    def answer(asked: Asked) -> Said:
-        if re.fullmatch(CALLS[permission], f"{asked.method} {asked.path}"):
-            reason = {"message": denied, "domain": "global", "reason": "accessDenied"}
-            return Said(403, {"error": {"code": 403, "message": denied, "errors": [reason]}})
-        return passed_on(asked, bigquery.server.rest_url)
-
-    return answer
+    return forbidding(CALLS[permission], denied, "accessDenied", bigquery.server.rest_url)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 import batchkit as bk
 from batchkit.errors import NotAuthorisedError, NotFoundError
 from tests.conftest import quick_vertex
-from tests.scripted import Asked, Said, passed_on, scripted
+from tests.scripted import Asked, Said, forbidding, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,14 +45,7 @@ def sent(vertex: VertexService) -> tuple[int, int]:
 def without(permission: str, vertex: VertexService) -> Callable[[Asked], Said]:
     """The emulator's Cloud Storage, to an account that has all permissions but one."""
     denied = DENIED.format(permission)
-
-    def answer(asked: Asked) -> Said:
-        if re.fullmatch(CALLS[permission], f"{asked.method} {asked.path}"):
-            reason = {"message": denied, "domain": "global", "reason": "forbidden"}
-            return Said(403, {"error": {"code": 403, "message": denied, "errors": [reason]}})
-        return passed_on(asked, vertex.emulator.url)
-
-    return answer
+    return forbidding(CALLS[permission], denied, "forbidden", vertex.emulator.url)
 
 
 @pytest.mark.parametrize(
